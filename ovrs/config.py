@@ -1,0 +1,205 @@
+"""Every configuration key that ovrs adds to Detectron2's, its default and what it does.
+
+The defaults are the published AerOSeg (ViT-B/16 and SAM-L); a file in ``configs/`` states what differs from them. Only the
+``from_config`` of a system reads these keys: blocks and encoders take plain arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from detectron2.config import CfgNode, get_cfg
+
+from ovrs.errors import ConfigError
+
+
+def add_ovrs_config(cfg: CfgNode) -> None:
+    """Add ovrs's keys to a Detectron2 configuration, in place."""
+    _add_model(cfg)
+    _add_training(cfg)
+    _add_inference(cfg)
+
+
+def _add_model(cfg: CfgNode) -> None:
+    model = cfg.MODEL
+    model.META_ARCHITECTURE = "AerOSeg"
+    # Arithmetic of the forward pass: fp32, bf16 or fp16 (autocast; gradients are scaled for fp16 on CUDA only).
+    model.PRECISION = "fp32"
+    # A preset of ovrs.vocabulary.TEMPLATES, or a list of templates with "{}" where the class name goes.
+    model.PROMPTS = "remote_sensing"
+    # Side in pixels to which every view is squeezed before the encoders (CAT-Seg's 384); 0 keeps the image's own size.
+    model.FIXED_SIZE = 0
+    # Classes computed at a time where classes do not meet; bounds memory, changes nothing else.
+    model.CLASS_CHUNK = 32
+    # Above this many rows only the best matching ones of an image are aggregated, the others score 0; 0 = no limit.
+    model.MAX_CLASSES = 256
+
+    vl = model.VISION_LANGUAGE = CfgNode()
+    # An open_clip architecture ("ViT-B-16-quickgelu", "ViT-L-14-336-quickgelu", ...), or "small": the sizes under SMALL
+    # with a frozen MiniLM as its text tower.
+    vl.NAME = "ViT-B-16-quickgelu"
+    # A file with the encoder's own weights; "" leaves them random until MODEL.WEIGHTS is loaded.
+    vl.WEIGHTS = ""
+    # freeze | attention (query and value projections of both towers) | full
+    vl.TRAIN = "attention"
+    # Quarter turns, counter-clockwise, in which the image is read (eq. 1).
+    vl.ROTATIONS = [0, 1, 2, 3]
+    vl.PIXEL_MEAN = [122.7709383, 116.7460125, 104.09373615]
+    vl.PIXEL_STD = [68.5005327, 66.6321579, 70.3231630]
+    vl.SMALL = CfgNode()
+    vl.SMALL.IMAGE_SIZE = 256
+    vl.SMALL.PATCH = 16
+    vl.SMALL.WIDTH = 192
+    vl.SMALL.LAYERS = 6
+    vl.SMALL.HEADS = 6
+    vl.SMALL.EMBED_DIM = 192
+
+    guidance = model.GUIDANCE = CfgNode()
+    # sam_vit_b | sam_vit_l | sam_vit_h | timm:<model> (a pyramid) | clip (the vision-language encoder's own features)
+    guidance.NAME = "sam_vit_l"
+    guidance.WEIGHTS = ""
+    # F_g^1, F_g^2, F_g^3: blocks counted from 1 as the paper does, or "neck"; for timm, the pyramid's levels from 0;
+    # for clip, two blocks (the dense output is the third).
+    guidance.LAYERS = [8, 16, 24]
+    # freeze | full
+    guidance.TRAIN = "freeze"
+    # Side in pixels of the guidance encoder's input; 0 = the image's own size (padded to the encoder's patch).
+    guidance.INPUT_SIZE = 0
+    guidance.PIXEL_MEAN = [123.675, 116.28, 103.53]
+    guidance.PIXEL_STD = [58.395, 57.12, 57.375]
+    # Width of the guidance of the spatial blocks (eq. 5), and of the text guidance of the class blocks (eq. 6).
+    guidance.SPATIAL_DIM = 128
+    guidance.TEXT_DIM = 128
+    # Widths of the decoder's guidance at 2x and 4x (eq. 10).
+    guidance.DECODER_DIMS = [32, 16]
+    # How decoder guidance reaches the decoder's grid: "nearest" (eq. 10) or "deconv" (CAT-Seg, OVRS).
+    guidance.UPSAMPLE = "nearest"
+
+    cost = model.COST = CfgNode()
+    cost.DIM = 128
+    cost.KERNEL = 7
+
+    refinement = model.REFINEMENT = CfgNode()
+    refinement.BLOCKS = 2
+    refinement.HEADS = 4
+    refinement.WINDOW = 12
+    # Average pooling of the class blocks, in training and in evaluation (CAT-Seg trains with 2, OVRS evaluates with 1).
+    refinement.POOLING_TRAIN = 2
+    refinement.POOLING_TEST = 1
+    # The class axis is padded to this length with one learned token; 0 = no padding.
+    refinement.CLASS_PADDING = 256
+    # Compute that padding as one weighted token: the same result, without its cost.
+    refinement.FOLD_PADDING = True
+
+    decoder = model.DECODER = CfgNode()
+    decoder.DIMS = [64, 32]
+    # Attention-aware upsampling (eqs. 8 to 10); False is CAT-Seg's plain decoder.
+    decoder.ATTENTION = True
+
+    back = model.BACK_PROJECTION = CfgNode()
+    # guidance | clip | rgb | none: what the refined features must reproduce in training (eq. 7).
+    back.TARGET = "guidance"
+    back.HIDDEN = [1024, 1024]
+    # False: classes are concatenated (eq. 7, bound to one training class list); True: averaged, for mixed vocabularies.
+    back.POOL_CLASSES = False
+
+    loss = model.LOSS = CfgNode()
+    # What a pixel labelled "ignore" is in training: "negative" for every class (CAT-Seg) or "mask"ed out.
+    loss.IGNORED = "negative"
+    # mean over pixels and classes (CAT-Seg), or class_sum: mean over pixels, sum over classes (eq. 12 as printed).
+    loss.REDUCTION = "mean"
+    loss.BCE_WEIGHT = 1.0
+    # Weight and reduction (mean | sum over space and channels) of L_sem (eq. 13).
+    loss.SEMANTIC_WEIGHT = 1.0
+    loss.SEMANTIC_REDUCTION = "mean"
+    # Cross entropy on the cost volume itself; not in the paper: the small model's stand-in for CLIP's pre-training.
+    loss.ALIGNMENT_WEIGHT = 0.0
+
+
+def _add_training(cfg: CfgNode) -> None:
+    cfg.SOLVER.OPTIMIZER = "AdamW"
+    cfg.SOLVER.BASE_LR = 2e-4
+    # Learning rate of the encoders, as a share of BASE_LR (the paper's 2e-6).
+    cfg.SOLVER.VISION_LANGUAGE_MULTIPLIER = 0.01
+    cfg.SOLVER.GUIDANCE_MULTIPLIER = 0.01
+    cfg.SOLVER.WEIGHT_DECAY = 1e-4
+    cfg.SOLVER.WEIGHT_DECAY_EMBED = 0.0
+    cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupCosineLR"
+    cfg.SOLVER.WARMUP_ITERS = 0
+    cfg.SOLVER.IMS_PER_BATCH = 4
+    cfg.SOLVER.MAX_ITER = 10000
+    cfg.SOLVER.CLIP_GRADIENTS.ENABLED = True
+    cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"
+    cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE = 0.01
+
+    # Which of a training set's classes carry labels: "all", or "seen" (unseen classes become ignored pixels).
+    cfg.DATASETS.TRAIN_CLASSES = "seen"
+    # In training a class goes by a randomly drawn one of its synonyms.
+    cfg.DATASETS.DRAW_SYNONYMS = False
+    # Procedural scenes: how many there are of each split (they are drawn from seed and index).
+    cfg.DATASETS.SCENES = CfgNode()
+    cfg.DATASETS.SCENES.TRAIN_SIZE = 20000
+    cfg.DATASETS.SCENES.VAL_SIZE = 64
+    cfg.DATASETS.SCENES.IMAGE_SIZE = 256
+
+    cfg.INPUT.FORMAT = "RGB"
+    # Training: the shortest edge is resized to one of MIN_SIZE_TRAIN (0 = as it is), then a square of CROP_SIZE is cut.
+    cfg.INPUT.MIN_SIZE_TRAIN = (384,)
+    cfg.INPUT.CROP_SIZE = 384
+    cfg.INPUT.FLIP = True
+    cfg.INPUT.QUARTER_TURNS = False
+    cfg.INPUT.COLOR_JITTER = True
+
+
+def _add_inference(cfg: CfgNode) -> None:
+    # whole: one pass over the image; sliding: overlapping tiles at the image's own size; catseg: CAT-Seg's protocol
+    # (everything squeezed to 640x640, four windows of 384 and the whole at 384).
+    cfg.TEST.INFERENCE = "catseg"
+    cfg.TEST.TILE = 384
+    # Share of a tile that neighbours overlap by, 0 <= OVERLAP < 1.
+    cfg.TEST.OVERLAP = 1.0 / 3.0
+    # Average the tiles with one view of the whole image at tile size.
+    cfg.TEST.GLOBAL_VIEW = True
+    # Evaluation: images a batch.
+    cfg.TEST.IMS_PER_BATCH = 1
+
+
+def load_config(config_file: str, options: Sequence[str] = ()) -> CfgNode:
+    """Read a configuration file and ``KEY VALUE`` overrides into a frozen configuration.
+
+    Args:
+        config_file: a YAML file, or the bare name of a small model (``mini`` is AerOSeg's; ``mini/NAME`` any other).
+        options: alternating keys and values, as after Detectron2's ``--opts``.
+
+    Raises:
+        ConfigError: the file does not exist or is no YAML, or a key is unknown or its value of the wrong type.
+    """
+    path = find_config(config_file)
+    cfg = get_cfg()
+    add_ovrs_config(cfg)
+    try:
+        cfg.merge_from_file(path, allow_unsafe=False)
+        cfg.merge_from_list(list(options))
+    except KeyError as error:
+        raise ConfigError(f"{path}: unknown configuration key: {error.args[0]}; ovrs/config.py lists those that exist") from error
+    except (AssertionError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except Exception as error:
+        if type(error).__module__.startswith("yaml"):
+            raise ConfigError(f"{path}: not readable as plain YAML: {error}") from error
+        raise
+    cfg.freeze()
+    return cfg
+
+
+def find_config(config_file: str) -> str:
+    """The path of a configuration named by path or by a bare name (``mini``, ``mini/aeroseg``)."""
+    if os.path.isfile(config_file):
+        return config_file
+    folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
+    name = "mini/aeroseg" if config_file == "mini" else config_file
+    for candidate in (os.path.join(folder, name), os.path.join(folder, f"{name}.yaml")):
+        if os.path.isfile(candidate):
+            return candidate
+    raise ConfigError(f"configuration {config_file!r} not found, neither as a file nor under {folder}")

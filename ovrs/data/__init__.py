@@ -1,0 +1,1 @@
+"""Data sets (one table), the mapper that reads them, and the procedural scenes."""

@@ -1,0 +1,1 @@
+"""Training and evaluation on Detectron2: trainer, parameter groups, launching."""

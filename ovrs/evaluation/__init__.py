@@ -1,0 +1,1 @@
+"""Confusion matrix and the reports read from it (seen/unseen); knows no model."""

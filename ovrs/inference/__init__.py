@@ -1,0 +1,1 @@
+"""From files to maps: images in, tiles, pictures, rasters and tables out."""

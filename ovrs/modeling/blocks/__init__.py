@@ -1,0 +1,1 @@
+"""Blocks: plain modules, tensors in and tensors out, that know no configuration."""

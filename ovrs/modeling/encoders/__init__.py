@@ -1,0 +1,1 @@
+"""Encoders: well-kept libraries behind three small contracts (vision-language, guidance, text)."""
