@@ -1,0 +1,212 @@
+"""The vocabulary: what the user asks for, as one immutable object from the command line to the cost volume.
+
+A vocabulary is an ordered list of classes, each with synonyms, and a policy that says what a pixel is that none of them fits.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovrs.errors import VocabularyError
+from ovrs.palette import Color, assign_colors
+
+Policy = Literal["none", "words", "threshold"]
+
+BACKGROUND_NAME = "background"
+
+# Sentences that place a class name in an image; several of them are kept apart as channels of the cost volume.
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "remote_sensing": (
+        "A satellite image of a {}",
+        "A land use image of a {}",
+        "A remote sensing image of a {}",
+        "An aerial image of a {}",
+    ),
+    "photo": ("A photo of a {} in the scene",),
+    "photo_in_a": ("A photo of a {} in a scene",),
+}
+
+
+def fold(word: str) -> str:
+    """The form in which two words count as the same: case and runs of white space do not matter."""
+    return " ".join(word.split()).casefold()
+
+
+@dataclass(frozen=True)
+class VocabularyClass:
+    """One class: the name it is shown by, other words for it, its colour (RGB, 0..255), and whether training sees its labels.
+
+    Raises:
+        VocabularyError: an empty name or synonym, or a colour that is not three values of 0..255.
+    """
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    color: Color | None = None
+    seen: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", " ".join(self.name.split()))
+        object.__setattr__(self, "synonyms", tuple(" ".join(word.split()) for word in self.synonyms))
+        if not all(self.words):
+            raise VocabularyError(f"a class has an empty name or synonym: {list(self.words)}")
+        if self.color is not None:
+            color = tuple(int(value) for value in self.color)
+            if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+                raise VocabularyError(f"class {self.name!r}: the colour {list(color)} is not red, green, blue of 0..255")
+            object.__setattr__(self, "color", color)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The name, then its synonyms."""
+        return (self.name, *self.synonyms)
+
+
+@dataclass(frozen=True)
+class Background:
+    """What becomes of a pixel that fits no class.
+
+    ``none``: it takes the best class all the same. ``words``: distractor words compete with the classes, and where one of
+    them wins the pixel is background. ``threshold``: a pixel is background where the best class's confidence is below
+    ``threshold`` (0..1).
+
+    Raises:
+        VocabularyError: an unknown policy, ``words`` without a word, or a threshold outside 0..1.
+    """
+
+    policy: Policy = "none"
+    words: tuple[str, ...] = ()
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", tuple(" ".join(word.split()) for word in self.words))
+        if self.policy not in get_args(Policy):
+            raise VocabularyError(f"unknown background policy {self.policy!r}; there are {', '.join(get_args(Policy))}")
+        if self.policy == "words" and not (self.words and all(self.words)):
+            raise VocabularyError("the background policy 'words' needs at least one word, and no empty one")
+        if self.policy != "words" and self.words:
+            raise VocabularyError(f"the background policy {self.policy!r} takes no words, but has {list(self.words)}")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise VocabularyError(f"the background threshold {self.threshold} is outside 0..1")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Classes in the order of the map's values, and the background policy. Hashable, picklable, immutable.
+
+    Raises:
+        VocabularyError: no class, or a word given twice (also across synonyms; case and white space do not tell apart).
+    """
+
+    classes: tuple[VocabularyClass, ...]
+    background: Background = Background()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if not self.classes:
+            raise VocabularyError("the vocabulary is empty; name at least one class")
+        owners: dict[str, str] = {}
+        for cls in self.classes:
+            for word in cls.words:
+                _claim(owners, word, f"class {cls.name!r}")
+        if self.background.policy != "none" and fold(BACKGROUND_NAME) in owners:
+            raise VocabularyError(
+                f"{BACKGROUND_NAME!r} is a class here and also the name of what the background policy "
+                f"{self.background.policy!r} leaves over; drop one of the two"
+            )
+        for word in self.background.words:
+            _claim(owners, word, "the background")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names by map value; ``background`` comes last where there is a background policy."""
+        names = tuple(cls.name for cls in self.classes)
+        return names if self.background.policy == "none" else (*names, BACKGROUND_NAME)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are, the background not counted."""
+        return len(self.classes)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Every word that is embedded: the words of each class in class order, then the background's."""
+        return (*(word for cls in self.classes for word in cls.words), *self.background.words)
+
+    @property
+    def row_classes(self) -> tuple[int, ...]:
+        """For each of ``rows``, the index into ``names`` that it votes for."""
+        owners = [index for index, cls in enumerate(self.classes) for _ in cls.words]
+        return (*owners, *[self.num_classes] * len(self.background.words))
+
+    @property
+    def palette(self) -> NDArray[np.uint8]:
+        """Colours uint8 [len(names), 3]: those given, and distinct readable ones for the others; the background is grey."""
+        given: list[Color | None] = [cls.color for cls in self.classes]
+        if len(self.names) > len(given):
+            given.append((110, 110, 110))
+        return np.array(assign_colors(self.names, given), dtype=np.uint8)
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> Vocabulary:
+        """One class per name, taken whole."""
+        return cls(tuple(VocabularyClass(name) for name in names))
+
+    @classmethod
+    def parse(cls, text: str) -> Vocabulary:
+        """Read a comma list with synonyms behind bars: ``"ship|boat|vessel, bridge"``."""
+        return cls(tuple(class_from_words(entry, r"\|") for entry in text.split(",") if entry.strip(" |\t\n")))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Vocabulary:
+        """Read a vocabulary file: ``.txt`` (SegEarth's form), ``.json`` (CAT-Seg's form) or ``.yaml`` (ovrs's own).
+
+        Raises:
+            VocabularyError: the file is missing, unreadable, of an unknown kind, empty, or names a class twice.
+        """
+        from ovrs.vocabulary_files import read_vocabulary
+
+        return read_vocabulary(path)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the YAML form, from which :meth:`read` gives an equal vocabulary.
+
+        Raises:
+            VocabularyError: the name does not end in ``.yaml`` or ``.yml``, or the file cannot be written.
+        """
+        from ovrs.vocabulary_files import write_vocabulary
+
+        write_vocabulary(self, path)
+
+    def with_background(self, background: Background) -> Vocabulary:
+        """The same classes under another background policy."""
+        return replace(self, background=background)
+
+    def seen_only(self) -> Vocabulary:
+        """The classes whose labels training sees, in order, under the same background policy."""
+        return replace(self, classes=tuple(cls for cls in self.classes if cls.seen))
+
+
+def class_from_words(text: str, separator: str) -> VocabularyClass:
+    """A class from its words on one line; empty ones between two separators are skipped."""
+    words = [word for word in re.split(separator, text) if word.strip()]
+    if not words:
+        raise VocabularyError(f"{text!r} names no class")
+    return VocabularyClass(words[0], tuple(words[1:]))
+
+
+def _claim(owners: dict[str, str], word: str, owner: str) -> None:
+    key = fold(word)
+    if key in owners:
+        raise VocabularyError(f"{word!r} is given twice: by {owners[key]} and by {owner}")
+    owners[key] = owner

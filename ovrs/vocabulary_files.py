@@ -1,0 +1,150 @@
+"""Vocabulary files: a class a line (SegEarth's form), a JSON list (CAT-Seg's form), and YAML with colours and splits."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ovrs.errors import VocabularyError
+from ovrs.vocabulary import Background, Vocabulary, VocabularyClass, class_from_words
+
+_CLASS_KEYS = {"name", "synonyms", "color", "seen"}
+_BACKGROUND_KEYS = {"policy", "words", "threshold"}
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
+    """Read ``.txt``, ``.json``, ``.yaml`` or ``.yml``; see :meth:`ovrs.vocabulary.Vocabulary.read`."""
+    readers = {".txt": _from_text, ".json": _from_json, ".yaml": _from_yaml, ".yml": _from_yaml}
+    path = Path(path)
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise VocabularyError(f"{path}: a vocabulary file ends in .txt, .json or .yaml, not {path.suffix!r}")
+    try:
+        # utf-8-sig: editors on Windows begin a text file with a byte-order mark, which must not become part of a name.
+        return reader(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise VocabularyError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise VocabularyError(f"{path}: is no UTF-8 text") from error
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise VocabularyError(f"{path}: is not valid {path.suffix[1:].upper()}: {' '.join(str(error).split())}") from error
+    except VocabularyError as error:
+        raise VocabularyError(f"{path}: {error}") from error
+
+
+def write_vocabulary(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
+    """Write the YAML form under a temporary name, then rename it into place."""
+    path = Path(path)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise VocabularyError(f"{path}: a vocabulary is written as .yaml")
+    document: dict[str, Any] = {"classes": [_class_to_entry(cls) for cls in vocabulary.classes]}
+    background = vocabulary.background
+    if background != Background():
+        document["background"] = {"policy": background.policy, "threshold": background.threshold}
+        if background.words:
+            document["background"]["words"] = list(background.words)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise VocabularyError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _from_text(text: str) -> Vocabulary:
+    lines = (line.strip() for line in text.splitlines())
+    return _from_lines([line for line in lines if line and not line.startswith("#")])
+
+
+def _from_json(text: str) -> Vocabulary:
+    entries = json.loads(text)
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise VocabularyError('a JSON vocabulary is a list of strings, such as ["ship, boat", "bridge"]')
+    return _from_lines(entries)
+
+
+def _from_lines(lines: list[str]) -> Vocabulary:
+    return Vocabulary(tuple(class_from_words(line, r"[,|]") for line in lines))
+
+
+def _from_yaml(text: str) -> Vocabulary:
+    document = yaml.safe_load(text)
+    if isinstance(document, list):
+        document = {"classes": document}
+    if not isinstance(document, dict) or not isinstance(document.get("classes"), list):
+        raise VocabularyError("a YAML vocabulary is a list of classes, or has one under 'classes'")
+    _refuse_unknown(document, {"classes", "background"}, "the file")
+    classes = tuple(_class_from_entry(entry) for entry in document["classes"])
+    return Vocabulary(classes, _background_from_entry(document.get("background")))
+
+
+def _class_from_entry(entry: object) -> VocabularyClass:
+    if isinstance(entry, str):
+        return class_from_words(entry, r"[,|]")
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise VocabularyError(
+            f"{entry!r} is no class: give a name, or a mapping with 'name' (quote it if YAML reads it as no text)"
+        )
+    name = entry["name"]
+    _refuse_unknown(entry, _CLASS_KEYS, f"class {name!r}")
+    seen = entry.get("seen", True)
+    if not isinstance(seen, bool):
+        raise VocabularyError(f"class {name!r}: 'seen' is true or false, not {seen!r}")
+    return VocabularyClass(name, _words(entry.get("synonyms"), f"class {name!r}"), _color(entry.get("color"), name), seen)
+
+
+def _background_from_entry(entry: object) -> Background:
+    if entry is None:
+        return Background()
+    if isinstance(entry, str):
+        entry = {"policy": entry}
+    if not isinstance(entry, dict):
+        raise VocabularyError(f"'background' is a policy or a mapping, not {entry!r}")
+    _refuse_unknown(entry, _BACKGROUND_KEYS, "the background")
+    threshold = entry.get("threshold", Background.threshold)
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+        raise VocabularyError(f"the background threshold is a number of 0..1, not {threshold!r}")
+    return Background(entry.get("policy", "none"), _words(entry.get("words"), "the background"), float(threshold))
+
+
+def _words(value: object, owner: str) -> tuple[str, ...]:
+    words = [] if value is None else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise VocabularyError(f"{owner}: words are given as a list of texts, not {value!r}")
+    return tuple(words)
+
+
+def _color(value: object, name: str) -> tuple[int, int, int] | None:
+    """``[r, g, b]`` or ``"#rrggbb"``."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = list(bytes.fromhex(value.removeprefix("#")))
+        except ValueError:
+            value = []
+    if not isinstance(value, list) or len(value) != 3 or not all(type(part) is int for part in value):
+        raise VocabularyError(f'class {name!r}: a colour is [red, green, blue] of 0..255 or "#rrggbb"')
+    return value[0], value[1], value[2]
+
+
+def _class_to_entry(cls: VocabularyClass) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": cls.name}
+    if cls.synonyms:
+        entry["synonyms"] = list(cls.synonyms)
+    if cls.color is not None:
+        entry["color"] = list(cls.color)
+    if not cls.seen:
+        entry["seen"] = False
+    return entry
+
+
+def _refuse_unknown(mapping: dict[Any, Any], known: set[str], owner: str) -> None:
+    unknown = sorted(str(key) for key in mapping if key not in known)
+    if unknown:
+        raise VocabularyError(f"{owner}: unknown key {', '.join(unknown)}; there are {', '.join(sorted(known))}")

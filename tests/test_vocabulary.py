@@ -1,0 +1,157 @@
+"""The vocabulary: its order, its rows, its files, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ovrs.errors import VocabularyError
+from ovrs.vocabulary import TEMPLATES, Background, Vocabulary, VocabularyClass
+
+
+def test_comma_list_with_synonyms_gives_rows_in_class_order() -> None:
+    vocabulary = Vocabulary.parse("ship|boat| vessel ,  storage   tank,")
+    assert vocabulary.names == ("ship", "storage tank")
+    assert vocabulary.rows == ("ship", "boat", "vessel", "storage tank")
+    assert vocabulary.row_classes == (0, 0, 0, 1)
+    assert len(vocabulary) == vocabulary.num_classes == 2
+
+
+def test_background_words_are_the_last_rows_and_the_last_class() -> None:
+    vocabulary = Vocabulary.parse("ship|boat,bridge").with_background(Background("words", ("other", "clutter")))
+    assert vocabulary.names == ("ship", "bridge", "background")
+    assert vocabulary.rows == ("ship", "boat", "bridge", "other", "clutter")
+    assert vocabulary.row_classes == (0, 0, 1, 2, 2)
+    assert vocabulary.num_classes == 2 and len(vocabulary) == 3
+
+
+def test_background_threshold_adds_a_class_without_rows() -> None:
+    vocabulary = Vocabulary.parse("ship").with_background(Background("threshold", threshold=0.4))
+    assert vocabulary.names == ("ship", "background")
+    assert vocabulary.rows == ("ship",)
+
+
+def test_palette_keeps_given_colours_and_makes_the_others_distinct() -> None:
+    names = ["water", "river", "lake", "waters", *(f"thing {i}" for i in range(300))]
+    classes = (VocabularyClass("given", color=(43, 117, 214)), *(VocabularyClass(name) for name in names))
+    palette = Vocabulary(classes, Background("words", ("other",))).palette
+    assert palette.shape == (306, 3) and palette.dtype == np.uint8
+    assert tuple(palette[0]) == (43, 117, 214)
+    assert len(np.unique(palette, axis=0)) == 306
+
+
+def test_small_palette_is_easily_told_apart() -> None:
+    palette = Vocabulary.parse("bridge,river,car,building,tree,road,quay,crane,silo,mast").palette.astype(int)
+    apart = np.abs(palette[:, None] - palette[None]).sum(-1) + 999 * np.eye(len(palette))
+    assert apart.min() > 40
+
+
+def test_is_hashable_picklable_and_equal_by_value() -> None:
+    vocabulary = Vocabulary.parse("ship|boat,bridge")
+    assert {vocabulary: 1}[Vocabulary.parse("ship|boat, bridge")] == 1
+    assert pickle.loads(pickle.dumps(vocabulary)) == vocabulary
+    assert vocabulary != Vocabulary.parse("bridge,ship|boat")
+
+
+def test_templates_hold_one_place_for_the_name() -> None:
+    assert len(TEMPLATES["remote_sensing"]) == 4
+    assert all(template.count("{}") == 1 for templates in TEMPLATES.values() for template in templates)
+
+
+def test_seen_only_drops_unseen_classes_and_keeps_the_order() -> None:
+    vocabulary = Vocabulary((VocabularyClass("a"), VocabularyClass("b", seen=False), VocabularyClass("c")))
+    assert vocabulary.seen_only().names == ("a", "c")
+
+
+def test_yaml_round_trip_keeps_everything(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(
+        (
+            VocabularyClass("ship", ("boat", "navire à voile"), (1, 2, 3), seen=False),
+            VocabularyClass("no"),
+            VocabularyClass("12"),
+        ),
+        Background("words", ("other", "unknown"), 0.25),
+    )
+    path = tmp_path / "words.yaml"
+    vocabulary.write(path)
+    assert Vocabulary.read(path) == vocabulary
+    assert [entry.name for entry in tmp_path.iterdir()] == ["words.yaml"]
+
+
+def test_text_file_is_a_class_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("# harbour\nship,boat, vessel\n\nbridge\n", encoding="utf-8-sig")
+    assert Vocabulary.read(path) == Vocabulary.parse("ship|boat|vessel,bridge")
+
+
+def test_json_file_is_a_list_of_strings(tmp_path: Path) -> None:
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps(["ship, boat", "bridge"]))
+    assert Vocabulary.read(path) == Vocabulary.parse("ship|boat,bridge")
+
+
+def test_yaml_accepts_plain_names_and_hex_colours(tmp_path: Path) -> None:
+    path = tmp_path / "words.yaml"
+    path.write_text('classes: ["ship|boat", {name: bridge, color: "#ff8000"}]\nbackground: threshold\n')
+    vocabulary = Vocabulary.read(path)
+    assert vocabulary.rows == ("ship", "boat", "bridge")
+    assert vocabulary.classes[1].color == (255, 128, 0)
+    assert vocabulary.background.policy == "threshold"
+
+
+@pytest.mark.parametrize("text", ["", " , ,", "|", "ship,SHIP", "ship|boat,Boat", "ship|ship", "storage tank,storage  tank"])
+def test_empty_or_repeated_words_are_refused(text: str) -> None:
+    with pytest.raises(VocabularyError, match="empty|twice"):
+        Vocabulary.parse(text)
+
+
+def test_background_may_not_repeat_a_class() -> None:
+    with pytest.raises(VocabularyError, match="'Ship' is given twice: by class 'ship' and by the background"):
+        Vocabulary.parse("ship").with_background(Background("words", ("Ship",)))
+    with pytest.raises(VocabularyError, match="background"):
+        Vocabulary.parse("ship,background").with_background(Background("threshold"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "words", "threshold"),
+    [("words", (), 0.5), ("sometimes", (), 0.5), ("threshold", (), 1.5), ("none", ("other",), 0.5)],
+)
+def test_impossible_background_is_refused(policy: str, words: tuple[str, ...], threshold: float) -> None:
+    with pytest.raises(VocabularyError):
+        Background(policy, words, threshold)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bad.csv", b"ship"),
+        ("bad.txt", b""),
+        ("bad.txt", b"ship\n\xff\xfe\x00"),
+        ("bad.txt", b"ship\nboat,ship\n"),
+        ("bad.json", b'{"ship": 1}'),
+        ("bad.json", b"[1, 2]"),
+        ("bad.json", b"[oops"),
+        ("bad.json", b'["ship", ""]'),
+        ("bad.yaml", b"a: [1"),
+        ("bad.yaml", b"classes: [{name: ship, colour: 1}]"),
+        ("bad.yaml", b"classes: [{name: ship, color: [1, 2, 999]}]"),
+        ("bad.yaml", b"classes: [no]"),
+        ("bad.yaml", b"classes: [ship]\nbackground: {policy: words}"),
+    ],
+)
+def test_bad_file_is_named_in_the_error(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(VocabularyError, match=name):
+        Vocabulary.read(path)
+
+
+def test_missing_file_and_unwritable_place_are_named(tmp_path: Path) -> None:
+    with pytest.raises(VocabularyError, match="absent.txt"):
+        Vocabulary.read(tmp_path / "absent.txt")
+    with pytest.raises(VocabularyError, match="words.yaml"):
+        Vocabulary.parse("ship").write(tmp_path / "absent" / "words.yaml")
