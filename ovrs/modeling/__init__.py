@@ -1,1 +1,6 @@
 """Systems (one file each), their shared base, and the encoders and blocks they are built from."""
+
+from ovrs.modeling.aeroseg import AerOSeg
+from ovrs.modeling.segmentation_model import InferenceSettings, Prediction, SegmentationModel
+
+__all__ = ["AerOSeg", "InferenceSettings", "Prediction", "SegmentationModel"]

@@ -1,0 +1,186 @@
+"""AerOSeg: SAM-guided open-vocabulary segmentation of remote sensing images (Dutta et al. 2025, arXiv:2504.09203).
+
+Read it beside section 3 of the paper. Other settings of the same blocks give CAT-Seg (Cho et al., CVPR 2024) and OVRS (Cao et
+al., arXiv:2409.07683): configs/baselines. What the paper leaves open is decided in docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY
+from torch import Tensor, nn
+
+from ovrs.modeling.blocks.back_projection import SemanticBackProjection
+from ovrs.modeling.blocks.cost_volume import CostEmbedding, best_matching, cost_volume, rotation_ensemble
+from ovrs.modeling.blocks.guidance_projection import GuidanceProjection, resize_nearest
+from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
+from ovrs.modeling.build import aeroseg_parts
+from ovrs.modeling.encoders.guidance import GuidanceEncoder
+from ovrs.modeling.losses import LossSettings, alignment_loss, segmentation_loss, semantic_loss
+from ovrs.modeling.segmentation_model import LEFT_OUT, PixelNormalization, SegmentationModel
+from ovrs.modeling.windows import pad_to_multiple, resize
+
+
+@dataclass
+class Refined:
+    """What the refinement leaves: phi'' [B, N, H, W, C], the decoder's guidance, and what the losses compare with."""
+
+    cost: Tensor
+    phi: Tensor
+    decoder_guidance: list[Tensor]
+    guidance: Tensor  # F_g^3
+    dense: Tensor  # unrotated dense embeddings
+
+
+@META_ARCH_REGISTRY.register()
+class AerOSeg(SegmentationModel):
+    """The system, from its built parts.
+
+    Args:
+        guidance_encoder: gives F_g^1, F_g^2, F_g^3 from the unrotated image; None takes the vision-language encoder's own
+            blocks and dense embeddings (the paper's Baseline, CAT-Seg, OVRS).
+        guidance_normalization: pixel statistics of that encoder.
+        guidance_size: side of its input; 0 = the image's own size.
+        rotations: quarter turns of the ensemble.
+        cost_embedding, spatial_guidance, text_guidance, decoder_guidance, refinement, decoder: the blocks, see there.
+        back_projection, back_target: T^sem and what it reproduces; None outside training on one class list.
+        max_classes: above it, only the best matching classes of an image are aggregated; 0 = no limit.
+        pooling: of the class blocks, (in training, in evaluation).
+        loss: weights and policies.
+        shared: the arguments of :class:`SegmentationModel`.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        vision_normalization: PixelNormalization,
+        guidance_encoder: GuidanceEncoder | None,
+        guidance_normalization: PixelNormalization,
+        guidance_size: int,
+        rotations: Sequence[int],
+        cost_embedding: CostEmbedding,
+        spatial_guidance: GuidanceProjection,
+        text_guidance: nn.Module,
+        decoder_guidance: nn.ModuleList,
+        refinement: nn.ModuleList,
+        decoder: UpsamplingDecoder,
+        back_projection: SemanticBackProjection | None,
+        back_target: Literal["guidance", "clip", "rgb", "none"],
+        max_classes: int,
+        pooling: tuple[int, int],
+        loss: LossSettings,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.vision_normalization = vision_normalization
+        self.guidance_encoder = guidance_encoder
+        self.guidance_normalization = guidance_normalization
+        self.guidance_size = guidance_size
+        self.rotations = tuple(rotations)
+        self.cost_embedding = cost_embedding
+        self.spatial_guidance = spatial_guidance
+        self.text_guidance = text_guidance
+        self.decoder_guidance = decoder_guidance
+        self.refinement = refinement
+        self.decoder = decoder
+        self.back_projection = back_projection
+        self.back_target = back_target
+        self.max_classes = max_classes
+        self.pooling = pooling
+        self.loss = loss
+        self.vision_language.logit_scale.requires_grad_(loss.alignment_weight > 0)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        """Build every part from a configuration (see ovrs/config.py)."""
+        return aeroseg_parts(cfg)
+
+    # ------------------------------------------------------------ section 3.1
+
+    def logits(self, images: Tensor, text: Tensor) -> Tensor:
+        """See the base class. Above ``max_classes`` rows, the rows left out of an image score -100."""
+        refined, kept = self._refine(images, text)
+        logits = self.decoder(refined.phi, refined.decoder_guidance, chunk=self.class_chunk)
+        if kept is None:
+            return logits
+        every = logits.new_full((len(logits), len(text), *logits.shape[2:]), LEFT_OUT)
+        return every.scatter_(1, kept[:, :, None, None].expand_as(logits), logits)
+
+    def _refine(self, images: Tensor, text: Tensor) -> tuple[Refined, Tensor | None]:
+        """Everything before the decoder; with the indices [B, K] of the rows that were aggregated, if not all."""
+        ensemble, taps = rotation_ensemble(self._encode, self.vision_normalization(images), self.rotations)  # eq. 1
+        dense = ensemble[:, 0]
+        cost = cost_volume(ensemble, text)  # eq. 3, [B, R*P, N, H, W]
+        text_guidance = self.text_guidance(_average_prompts(text)).expand(len(images), -1, -1)  # P_l(F_l mean)
+        kept = None
+        if self.max_classes and cost.shape[2] > self.max_classes:
+            kept = best_matching(cost, self.max_classes)
+            cost = cost.gather(2, kept[:, None, :, None, None].expand(-1, cost.shape[1], -1, *cost.shape[-2:]))
+            text_guidance = text_guidance.gather(1, kept[:, :, None].expand(-1, -1, text_guidance.shape[-1]))
+        phi = self.cost_embedding(cost, chunk=self.class_chunk)  # eq. 4
+
+        first, second, third = self._guidance(images, taps, dense)  # F_g^1, F_g^2, F_g^3
+        height, width = cost.shape[-2:]
+        spatial_guidance = self.spatial_guidance(third, (height, width))  # P_v(F_g^3)
+        pooling = self.pooling[0] if self.training else self.pooling[1]
+        for block in self.refinement:  # eqs. 5 and 6
+            phi = block(phi, spatial_guidance, text_guidance, pooling=pooling, chunk=self.class_chunk)
+        decoder_guidance = [
+            project(features, (scale * height, scale * width))
+            for project, features, scale in zip(self.decoder_guidance, (second, first), (2, 4), strict=True)
+        ]
+        return Refined(cost, phi, decoder_guidance, third, dense), kept
+
+    def _encode(self, views: Tensor) -> tuple[Tensor, ...]:
+        features = self.vision_language.image(views)
+        return features.dense, *features.taps
+
+    def _guidance(self, images: Tensor, taps: tuple[Tensor, ...], dense: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """F_g^1, F_g^2 and F_g^3 of the unrotated image (eq. 1 turns only what the vision-language encoder sees)."""
+        if self.guidance_encoder is None:
+            # CAT-Seg gives its *earlier* block to the first decoder stage: the reverse of what AerOSeg does with SAM's.
+            earlier, later = taps
+            return later, earlier, dense
+        if self.guidance_size:
+            images = resize(images, (self.guidance_size, self.guidance_size))
+        images = pad_to_multiple(images, self.guidance_encoder.stride)
+        first, second, third = self.guidance_encoder(self.guidance_normalization(images)).values()
+        return first, second, third
+
+    # ------------------------------------------------------------ section 3.2
+
+    def losses(self, images: Tensor, text: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """L_bce + L_sem (eq. 14), and the alignment loss where it has a weight."""
+        refined, kept = self._refine(images, text)
+        if kept is not None:
+            raise ValueError(f"{len(text)} training classes are more than MODEL.MAX_CLASSES ({self.max_classes})")
+        logits = self.decoder(refined.phi, refined.decoder_guidance)
+        settings = self.loss
+        bce = segmentation_loss(logits, target, ignored=settings.ignored, reduction=settings.reduction)
+        losses = {"loss_bce": settings.bce_weight * bce}
+        if self.back_projection is not None and settings.semantic_weight:
+            psi = self.back_projection(refined.phi)  # eq. 7
+            aim = self._reconstruction_target(refined, images, psi.shape[1:3])
+            losses["loss_sem"] = settings.semantic_weight * semantic_loss(psi, aim, reduction=settings.semantic_reduction)
+        if settings.alignment_weight:
+            scale = self.vision_language.logit_scale.exp().clamp(max=100)
+            losses["loss_align"] = settings.alignment_weight * alignment_loss(refined.cost, target, scale)
+        return losses
+
+    def _reconstruction_target(self, refined: Refined, images: Tensor, size: torch.Size) -> Tensor:
+        """What psi must reproduce, at the grid of the cost features [B, H, W, C]; Table 5 compares the three."""
+        if self.back_target == "rgb":
+            features = self.vision_normalization(images)
+        else:
+            features = refined.dense if self.back_target == "clip" else refined.guidance
+        return resize_nearest(features, (size[0], size[1])).permute(0, 2, 3, 1)
+
+
+def _average_prompts(text: Tensor) -> Tensor:
+    """F_l averaged over prompts, of unit length before and after [N, P, C] -> [N, C]."""
+    return nn.functional.normalize(nn.functional.normalize(text, dim=-1).mean(dim=1), dim=-1)

@@ -1,0 +1,94 @@
+"""The upsampling decoder, plain (CAT-Seg) or attention-aware (OVRS; AerOSeg eqs. 8 to 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ovrs.modeling.blocks.classes import map_classes
+
+
+class DoubleConv(nn.Sequential):
+    """Twice: 3x3 convolution without bias, group norm with groups of 16 channels, ReLU."""
+
+    def __init__(self, channels: int, dim: int) -> None:
+        layers: list[nn.Module] = []
+        for width in (channels, dim):
+            layers += [nn.Conv2d(width, dim, 3, padding=1, bias=False), nn.GroupNorm(max(dim // 16, 1), dim), nn.ReLU()]
+        super().__init__(*layers)
+
+
+class AttentionAwareUpsampling(nn.Module):
+    """One stage: classes upsampled by two, concatenated with guidance that the class average has weighted, convolved.
+
+    Args:
+        channels: channels in.
+        dim: channels out.
+        guidance_dim: channels of the projected guidance.
+        attention: weight the guidance (eqs. 8 to 10), or take it as it is.
+    """
+
+    def __init__(self, *, channels: int, dim: int, guidance_dim: int, attention: bool = True) -> None:
+        super().__init__()
+        middle = channels - guidance_dim
+        self.up = nn.ConvTranspose2d(channels, middle, kernel_size=2, stride=2)
+        self.conv = DoubleConv(channels, dim)
+        self.attention = attention
+        if attention:
+            self.channel_weight = nn.Conv2d(middle, guidance_dim, 1)
+            self.spatial_weight = nn.Conv2d(1, 1, 1)
+
+    def forward(self, x: Tensor, guidance: Tensor, *, chunk: int = 0) -> Tensor:
+        """``x`` [B, N, C, H, W] and ``guidance`` [B, G, 2H, 2W] -> [B, N, dim, 2H, 2W]."""
+        if self.attention:
+            guidance = self._weigh(x, guidance)
+        guidance = guidance.unsqueeze(1)
+        return map_classes(lambda part: self._stage(part, guidance), x, chunk)
+
+    def _weigh(self, x: Tensor, guidance: Tensor) -> Tensor:
+        # The transposed convolution is linear, so the class average may be upsampled instead of every class.
+        average = self.up(x.mean(dim=1))
+        by_channel = self.channel_weight(average.mean(dim=(2, 3), keepdim=True))  # eq. 8
+        by_place = self.spatial_weight(average.mean(dim=1, keepdim=True))  # eq. 9
+        return by_channel * guidance + by_place * guidance + guidance  # eq. 10
+
+    def _stage(self, x: Tensor, guidance: Tensor) -> Tensor:
+        large = self.up(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        guidance = guidance.to(large.dtype).expand(-1, x.shape[1], -1, -1, -1)
+        return self.conv(torch.cat([large, guidance], dim=2).flatten(0, 1)).unflatten(0, x.shape[:2])  # eq. 11
+
+
+class UpsamplingDecoder(nn.Module):
+    """Two stages and a 3x3 convolution: refined features to one logit per class at four times the grid.
+
+    Args:
+        dim: channels of the refined cost features.
+        dims: channels after each stage.
+        guidance_dims: channels of each stage's guidance.
+        attention: see :class:`AttentionAwareUpsampling`.
+    """
+
+    scale = 4
+
+    def __init__(self, *, dim: int, dims: Sequence[int], guidance_dims: Sequence[int], attention: bool = True) -> None:
+        super().__init__()
+        widths = (dim, *dims)
+        self.stages = nn.ModuleList(
+            AttentionAwareUpsampling(channels=channels, dim=width, guidance_dim=guidance_dim, attention=attention)
+            for channels, width, guidance_dim in zip(widths, dims, guidance_dims, strict=False)
+        )
+        self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
+
+    def forward(self, phi: Tensor, guidance: Sequence[Tensor], *, chunk: int = 0) -> Tensor:
+        """phi'' [B, N, H, W, C] and guidance at 2x and 4x -> logits [B, N, 4H, 4W]."""
+        first, last = self.stages
+        x = first(phi.permute(0, 1, 4, 2, 3), guidance[0], chunk=chunk)
+        if not last.attention:
+            return map_classes(lambda part: self._logits(last(part, guidance[1])), x, chunk)
+        weighted = last._weigh(x, guidance[1]).unsqueeze(1)
+        return map_classes(lambda part: self._logits(last._stage(part, weighted)), x, chunk)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return self.head(x.flatten(0, 1)).squeeze(1).unflatten(0, x.shape[:2])

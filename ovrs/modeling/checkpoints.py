@@ -1,0 +1,151 @@
+"""Reading and writing weights: never by unpickling code, and never silently the wrong ones."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ovrs.errors import OutputError, WeightsError
+from ovrs.modeling.encoders.guidance import GuidanceEncoder, SamGuidance
+from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
+
+SHOWN = 8
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Tensors by name from ``.safetensors``, or from a PyTorch file (plain, or under "model" as Detectron2 writes them).
+
+    Raises:
+        WeightsError: missing, unreadable, or a file that only an unsafe unpickler could read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path}: not readable as safetensors: {error}") from error
+    if path.suffix == ".pkl":
+        raise WeightsError(f"{path}: pickle files can run code and are not read; convert to .safetensors or .pth first")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds; all mean that the file is not plain tensors
+        raise WeightsError(f"{path}: not readable as plain tensors (weights_only): {str(error).splitlines()[0]}") from error
+    content = content.get("model", content) if isinstance(content, Mapping) else content
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(f"{path}: holds no state dict (names to tensors), neither at its top nor under 'model'")
+    return dict(content)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata header of a safetensors file."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not readable as safetensors: {error}") from error
+
+
+def write_state_dict(state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, under a temporary name first.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            save_file({name: value.detach().contiguous() for name, value in state.items()}, temporary, dict(metadata or {}))
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Load a whole model's weights, every name and shape of which must fit.
+
+    Half-precision weights are widened to the model's precision.
+
+    Raises:
+        WeightsError: the file is missing or unsafe, or does not fit; names what is missing, unknown or of another shape.
+    """
+    load_state_dict(model, read_state_dict(path), str(path))
+
+
+def load_state_dict(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """``module.load_state_dict`` with an error that says what does not fit (see :func:`load_weights`)."""
+    own = {name: value.shape for name, value in module.state_dict().items()}
+    # Weights for training on another class list never stand in the way; the module itself leaves them out.
+    misfit = [
+        f"{name} is {tuple(value.shape)} in the file, {tuple(own[name])} in the model"
+        for name, value in state.items()
+        if name in own and value.shape != own[name] and "back_projection." not in name
+    ]
+    missing = [name for name in own if name not in state and "back_projection." not in name]
+    unknown = [name for name in state if name not in own and "back_projection." not in name]
+    parts = [_list("missing", missing), _list("not of this model", unknown), _list("of another shape", misfit)]
+    if any(parts):
+        raise WeightsError(f"{origin}: does not fit the configured model: {'; '.join(part for part in parts if part)}")
+    kept = {name: value for name, value in state.items() if name in own}
+    module.load_state_dict(kept, strict=True)
+
+
+def _list(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)} {what} ({', '.join(names[:SHOWN])}{more})"
+
+
+def load_clip(encoder: VisionLanguageEncoder, path: str | os.PathLike[str]) -> None:
+    """Load CLIP weights under their OpenAI names (fused or split attention) into an encoder with CLIP's text tower."""
+    load_state_dict(encoder, from_clip_names(split_fused_attention(read_state_dict(path))), str(path))
+
+
+def load_sam(encoder: GuidanceEncoder, path: str | os.PathLike[str]) -> None:
+    """Load the image encoder of a published SAM checkpoint; its prompt encoder and mask decoder are not needed."""
+    if not isinstance(encoder, SamGuidance):
+        raise WeightsError(f"{path}: MODEL.GUIDANCE.WEIGHTS is read for SAM encoders; this one is {type(encoder).__name__}")
+    state = read_state_dict(path)
+    prefix = "image_encoder."
+    image = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    load_state_dict(encoder.encoder, image or state, str(path))
+
+
+def split_fused_attention(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``attn.in_proj_weight`` [3C, C] becomes ``attn.{q,k,v}_proj_weight``, as SplitAttention has them."""
+    split: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name.endswith("attn.in_proj_weight"):
+            stem = name.removesuffix("in_proj_weight")
+            split.update({f"{stem}{part}_proj_weight": piece for part, piece in zip("qkv", value.chunk(3), strict=True)})
+        else:
+            split[name] = value
+    return split
+
+
+def from_clip_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """CLIP's names to :class:`VisionLanguageEncoder`'s: what is not the image tower or the scale is the text tower."""
+    # The archives of OpenAI also hold three integers that describe the architecture.
+    skipped = ("input_resolution", "context_length", "vocab_size")
+    return {
+        name if name.startswith("visual.") or name == "logit_scale" else f"text_tower.{name}": value
+        for name, value in state.items()
+        if name not in skipped
+    }
+

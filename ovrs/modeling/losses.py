@@ -1,0 +1,78 @@
+"""Losses (AerOSeg eqs. 12 and 13), and the alignment of the small models' cost volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORED = 255
+
+
+@dataclass
+class LossSettings:
+    """Weights and policies of the losses (``cfg.MODEL.LOSS``)."""
+
+    ignored: Literal["negative", "mask"] = "negative"
+    reduction: Literal["mean", "class_sum"] = "mean"
+    bce_weight: float = 1.0
+    semantic_weight: float = 1.0
+    semantic_reduction: Literal["mean", "sum"] = "mean"
+    alignment_weight: float = 0.0
+
+
+def segmentation_loss(
+    logits: Tensor, target: Tensor, *, ignored: Literal["negative", "mask"] = "negative", reduction: Literal["mean", "class_sum"] = "mean"
+) -> Tensor:
+    """Binary cross entropy of every class at every pixel (eq. 12).
+
+    Args:
+        logits: [B, N, h, w]; resized bilinearly to the target.
+        target: [B, H, W], class indices or 255.
+        ignored: pixels of 255 are ``negative`` examples of all classes (CAT-Seg's code), or ``mask``ed out.
+        reduction: ``mean`` over pixels and classes (CAT-Seg's code), or ``class_sum``: mean over pixels of the sum over
+            classes (eq. 12 as printed).
+
+    Returns:
+        A scalar; 0 (with gradients) where everything is masked out.
+    """
+    classes = logits.shape[1]
+    logits = F.interpolate(logits.float(), size=target.shape[-2:], mode="bilinear", align_corners=False)
+    counted = target != IGNORED
+    # softplus(x) - x[y] is the sum over classes of the binary cross entropy, without a one-hot tensor of the targets.
+    negative = F.softplus(logits).sum(dim=1)
+    index = target.masked_fill(~counted, 0).unsqueeze(1)
+    positive = logits.gather(1, index).squeeze(1) * counted
+    per_pixel = negative - positive
+    if ignored == "mask":
+        per_pixel = per_pixel * counted
+        pixels = counted.sum().clamp(min=1)
+    else:
+        pixels = counted.new_tensor(target.numel(), dtype=torch.long)
+    total = per_pixel.sum() / pixels
+    return total / classes if reduction == "mean" else total
+
+
+def semantic_loss(psi: Tensor, target: Tensor, *, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
+    """L_sem of eq. 13: squared error of psi [B, H, W, C] against the detached target; a mean, or a sum averaged over the batch."""
+    error = (psi.float() - target.detach().float()).square()
+    return error.mean() if reduction == "mean" else error.sum() / len(psi)
+
+
+def alignment_loss(cost: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+    """Cross entropy over classes of the cost volume itself, averaged over rotations and prompts.
+
+    Not in the paper: where there is no CLIP behind the towers, this is what puts words and patches into one space.
+
+    Args:
+        cost: [B, K, N, H, W].
+        target: [B, h, w] class indices or 255; a patch's target is the share of each class among its labelled pixels.
+        scale: factor on cosines (exp of the encoder's logit scale).
+    """
+    log_share = F.log_softmax(cost.float().mean(dim=1) * scale, dim=1)
+    one_hot = target[:, None] == torch.arange(cost.shape[2], device=target.device)[None, :, None, None]
+    share = F.interpolate(one_hot.float(), size=cost.shape[-2:], mode="area")
+    return -(share * log_share).sum() / share.sum().clamp(min=1)

@@ -1,0 +1,337 @@
+"""SegmentationModel: images and a vocabulary go in, scores of that vocabulary come out. The only base class of the systems."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ovrs.errors import ConfigError
+from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
+from ovrs.modeling.losses import IGNORED
+from ovrs.modeling.windows import pad_to_multiple, resize, window_starts, window_weights
+from ovrs.vocabulary import Vocabulary
+
+Progress = Callable[[int, int], None]
+PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+KEPT_VOCABULARIES = 8
+# Logit of a row that was left out of the aggregation (CAT-Seg's value): its score is 0.
+LEFT_OUT = -100.0
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How an image is read in evaluation (``cfg.TEST``).
+
+    Attributes:
+        mode: ``whole`` one pass; ``sliding`` overlapping tiles at the image's own size; ``catseg`` CAT-Seg's protocol.
+        tile: side of a tile in pixels; rounded down to whole patches.
+        overlap: least share of a tile that neighbours overlap by.
+        global_view: average the tiles with one view of the whole image at tile size.
+    """
+
+    mode: Literal["whole", "sliding", "catseg"] = "sliding"
+    tile: int = 384
+    overlap: float = 1 / 3
+    global_view: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("whole", "sliding", "catseg"):
+            raise ConfigError(f"TEST.INFERENCE is {self.mode!r}; choose whole, sliding or catseg")
+        if self.tile < 1 or not 0 <= self.overlap < 1:
+            raise ConfigError(f"TEST.TILE {self.tile} must be positive and TEST.OVERLAP {self.overlap} in [0, 1)")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A map: ``labels`` [h, w] int64, indices into the vocabulary's names, and ``confidence`` [h, w] in 0..1."""
+
+    labels: Tensor
+    confidence: Tensor
+
+
+class PixelNormalization(nn.Module):
+    """(image - mean) / std per channel, in units of 0..255; the buffers follow the device and stay out of checkpoints."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[..., 3, H, W] -> the same."""
+        return (image - self.mean) / self.std
+
+
+class SegmentationModel(nn.Module, ABC):
+    """What every system shares: padding and its undoing, text features, synonyms, windows, precision.
+
+    A system implements :meth:`logits` and :meth:`losses`.
+
+    Args:
+        vision_language: the encoder of images and words.
+        templates: prompts, "{}" where a name goes; their number is P.
+        vocabulary: used for inputs that name none.
+        precision: fp32, bf16 or fp16 autocast of the forward pass.
+        fixed_size: side to which every view is squeezed (CAT-Seg); 0 keeps sizes.
+        class_chunk: classes computed at a time where classes do not meet.
+        inference: how images are read in evaluation.
+    """
+
+    scores_per_patch = 4  # side of the square of scores that one patch becomes
+
+    def __init__(
+        self,
+        *,
+        vision_language: VisionLanguageEncoder,
+        templates: Sequence[str],
+        vocabulary: Vocabulary | None = None,
+        precision: str = "fp32",
+        fixed_size: int = 0,
+        class_chunk: int = 32,
+        inference: InferenceSettings | None = None,
+    ) -> None:
+        super().__init__()
+        if precision not in PRECISIONS:
+            raise ConfigError(f"MODEL.PRECISION is {precision!r}; choose {', '.join(PRECISIONS)}")
+        if not templates or any("{}" not in template for template in templates):
+            raise ConfigError(f"MODEL.PROMPTS: every template needs a '{{}}' for the class name, got {list(templates)}")
+        self.vision_language = vision_language
+        self.templates = tuple(templates)
+        self.vocabulary = vocabulary
+        self.precision = precision
+        self.fixed_size = fixed_size
+        self.class_chunk = class_chunk
+        self.inference = inference or InferenceSettings()
+        self._text: OrderedDict[tuple[str, ...], Tensor] = OrderedDict()
+        self._text_version: tuple[int, ...] = ()
+
+    # ------------------------------------------------------- what a system is
+
+    @abstractmethod
+    def logits(self, images: Tensor, text: Tensor) -> Tensor:
+        """Scores before the sigmoid [B, N, 4h, 4w] of images [B, 3, h*patch, w*patch] in 0..255, text [N, P, C]."""
+
+    @abstractmethod
+    def losses(self, images: Tensor, text: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Losses of a training batch; ``target`` [B, H, W] holds class indices or 255."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def size_divisor(self) -> int:
+        """Sides of what :meth:`logits` sees are multiples of this: the patch of the vision-language encoder."""
+        return self.vision_language.patch
+
+    # ------------------------------------------------------------------- text
+
+    def text_features(self, words: Sequence[str]) -> Tensor:
+        """Embeddings of every word in every prompt [N, P, C]; computed once per list of words and weight version."""
+        key = tuple(words)
+        version = self.vision_language.text_version()
+        if version != self._text_version:
+            self._text.clear()
+            self._text_version = version
+        learning = torch.is_grad_enabled() and self.vision_language.text_trains
+        if learning or key not in self._text:
+            prompts = [[template.format(word) for template in self.templates] for word in key]
+            with torch.set_grad_enabled(learning):
+                features = self.vision_language.text(prompts).float()
+            if learning:
+                return features
+            self._text[key] = features
+            while len(self._text) > KEPT_VOCABULARIES:
+                self._text.popitem(last=False)
+        self._text.move_to_end(key)
+        return self._text[key]
+
+    # --------------------------------------------------- Detectron2's contract
+
+    def forward(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Detectron2's contract: losses in training; in evaluation one ``{"sem_seg": [N, H, W]}`` of scores in 0..1 an image.
+
+        Each input holds ``image`` [3, h, w] RGB 0..255; in training ``sem_seg`` [h, w]; optionally ``vocabulary``, and
+        ``height`` and ``width`` of the answer. A batch shares one vocabulary in training.
+        """
+        if not self.training:
+            return [{"sem_seg": self._answer(entry)} for entry in inputs]
+        vocabulary = self._vocabulary_of(inputs[0])
+        if any(self._vocabulary_of(entry) != vocabulary for entry in inputs):
+            raise ValueError("the images of one training batch must share their vocabulary")
+        images, targets = _stack(inputs, self.size_divisor, self.device)
+        with self.autocast():
+            # A class is trained under its name alone: synonyms are drawn by the data loader, one a batch.
+            return self.losses(images, self.text_features([cls.name for cls in vocabulary.classes]), targets)
+
+    @torch.no_grad()
+    def _answer(self, entry: dict[str, Any]) -> Tensor:
+        image = entry["image"]
+        scores = self.score_map(image, self._vocabulary_of(entry))
+        padded = resize(scores[None], self._full_size(image))
+        own = padded[..., : image.shape[-2], : image.shape[-1]]
+        return resize(own, (entry.get("height", image.shape[-2]), entry.get("width", image.shape[-1])))[0]
+
+    def _vocabulary_of(self, entry: dict[str, Any]) -> Vocabulary:
+        vocabulary = entry.get("vocabulary", self.vocabulary)
+        if vocabulary is None:
+            raise ValueError("no vocabulary: give one with the input, or to the model")
+        return vocabulary
+
+    def autocast(self) -> torch.autocast:
+        """The autocast context of the configured precision, on whatever device the model is."""
+        dtype = PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+    # ----------------------------------------------------------------- scores
+
+    def scores(self, images: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Logits [B, len(vocabulary), h, w] of images [B, 3, H, W] in 0..255 read in one pass.
+
+        Args:
+            images: sides that are no multiple of the patch are padded; the scores then cover the padded image, h and w
+                being four a patch.
+            vocabulary: the score of a class is that of its best word. A background given by a threshold is a channel of
+                that constant.
+        """
+        if self.fixed_size:
+            images = resize(images, (self.fixed_size, self.fixed_size))
+        images = pad_to_multiple(images.to(self.device, torch.float32), self.size_divisor)
+        with self.autocast():
+            logits = self.logits(images, self.text_features(vocabulary.rows)).float()
+        return _rows_to_names(logits, vocabulary)
+
+    @torch.no_grad()
+    def score_map(self, image: Tensor, vocabulary: Vocabulary, progress: Progress | None = None) -> Tensor:
+        """Scores in 0..1 [N, h, w] of one image [3, H, W] as ``TEST.INFERENCE`` says, before they are enlarged."""
+        if self.inference.mode == "catseg":
+            return self._catseg_map(image, vocabulary)
+        if self.fixed_size or self.inference.mode == "whole":
+            return self.scores(image[None], vocabulary)[0].sigmoid()
+        return self._sliding_map(image, vocabulary, progress)
+
+    @torch.no_grad()
+    def predict(self, image: Tensor, vocabulary: Vocabulary, *, progress: Progress | None = None) -> Prediction:
+        """Segment one image [3, h, w] (RGB 0..255) -> labels and confidence [h, w].
+
+        Scores are enlarged a few classes at a time and only the best is kept, so a full-size stack of classes never exists.
+
+        Args:
+            progress: called with (windows done, windows in all).
+        """
+        scores = self.score_map(image, vocabulary, progress)
+        height, width = image.shape[-2:]
+        full = self._full_size(image)
+        step = max(2**25 // (full[0] * full[1]), 1)
+        best = scores.new_full((height, width), -1.0)
+        labels = torch.zeros((height, width), dtype=torch.long, device=scores.device)
+        for start in range(0, len(scores), step):
+            part = resize(scores[None, start : start + step], full)[0, :, :height, :width]
+            value, index = part.max(dim=0)
+            better = value > best
+            best = torch.where(better, value, best)
+            labels = torch.where(better, index + start, labels)
+        if vocabulary.background.policy == "threshold":
+            # There the channel is the threshold itself; how sure we are that no class fits is another matter.
+            classes = vocabulary.num_classes
+            top = resize(scores[None, :classes].amax(dim=1, keepdim=True), full)[0, 0, :height, :width]
+            best = torch.where(labels == classes, 1 - top, best)
+        return Prediction(labels, best)
+
+    def _full_size(self, image: Tensor) -> tuple[int, int]:
+        """The size in pixels that a score map of ``image`` covers: padded, unless the image was squeezed as it is."""
+        height, width = image.shape[-2:]
+        if self.fixed_size or self.inference.mode == "catseg":
+            return height, width
+        return height + -height % self.size_divisor, width + -width % self.size_divisor
+
+    # ---------------------------------------------------------------- windows
+
+    def _sliding_map(self, image: Tensor, vocabulary: Vocabulary, progress: Progress | None) -> Tensor:
+        """Overlapping tiles, blended at four scores a patch; tiles start at whole patches, so scores never fall between."""
+        patch, per_patch = self.size_divisor, self.scores_per_patch
+        image = pad_to_multiple(image.to(self.device, torch.float32), patch)
+        grid = (image.shape[-2] // patch, image.shape[-1] // patch)
+        tile = max(self.inference.tile // patch, 1)
+        starts = [window_starts(length, tile, self.inference.overlap) for length in grid]
+        weights = [
+            window_weights(length * per_patch, tile * per_patch, [start * per_patch for start in axis]).to(self.device)
+            for length, axis in zip(grid, starts, strict=True)
+        ]
+        total = len(starts[0]) * len(starts[1])
+        canvas = torch.zeros(len(vocabulary), grid[0] * per_patch, grid[1] * per_patch, device=self.device)
+        for number, (i, j) in enumerate((i, j) for i in range(len(starts[0])) for j in range(len(starts[1]))):
+            top, left = starts[0][i], starts[1][j]
+            view = image[:, top * patch : (top + tile) * patch, left * patch : (left + tile) * patch]
+            scores = self.scores(view[None], vocabulary)[0].sigmoid_()
+            scores.mul_(weights[0][i][:, None]).mul_(weights[1][j][None, :])
+            area = canvas[:, top * per_patch : (top + tile) * per_patch, left * per_patch : (left + tile) * per_patch]
+            area += scores
+            if progress:
+                progress(number + 1, total)
+        if self.inference.global_view and total > 1:
+            canvas = (canvas + self._global_map(image, vocabulary, canvas.shape[-2:])) / 2
+        return canvas
+
+    def _global_map(self, image: Tensor, vocabulary: Vocabulary, size: torch.Size) -> Tensor:
+        """The whole image at tile size, aspect kept, its scores enlarged to ``size``."""
+        height, width = image.shape[-2:]
+        scale = self.inference.tile / max(height, width)
+        small = resize(image[None], (max(round(height * scale), 1), max(round(width * scale), 1)))
+        scores = self.scores(small, vocabulary).sigmoid()
+        patch = self.size_divisor
+        padded = [side + -side % patch for side in small.shape[-2:]]
+        inside = [round(s * side / full) for s, side, full in zip(scores.shape[-2:], small.shape[-2:], padded, strict=True)]
+        return resize(scores[..., : inside[0], : inside[1]], (size[0], size[1]))[0]
+
+    def _catseg_map(self, image: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """CAT-Seg's protocol: squeezed to 640 x 640, windows of 384 at stride 256 averaged, then averaged with one view at 384."""
+        side, window = 640, 384
+        image = resize(image[None].to(self.device, torch.float32), (side, side))
+        size = (window, window)
+        corners = [(top, left) for top in (0, side - window) for left in (0, side - window)]
+        views = [image[..., top : top + window, left : left + window] for top, left in corners] + [resize(image, size)]
+        maps = [resize(self.scores(view, vocabulary), size)[0].sigmoid() for view in views]
+        total, count = maps[0].new_zeros(len(vocabulary), side, side), maps[0].new_zeros(side, side)
+        for (top, left), scores in zip(corners, maps, strict=False):
+            total[:, top : top + window, left : left + window] += scores
+            count[top : top + window, left : left + window] += 1
+        return (total / count + resize(maps[-1][None], (side, side))[0]) / 2
+
+
+def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
+    """[B, rows, h, w] -> [B, names, h, w]: the best word of each name; a threshold becomes a constant channel."""
+    policy = vocabulary.background.policy
+    if policy == "threshold":
+        threshold = torch.full_like(logits[:, :1], vocabulary.background.threshold).logit()
+        logits = torch.cat([logits, threshold], dim=1)
+    if len(vocabulary.rows) + (policy == "threshold") == len(vocabulary):
+        return logits
+    owners = [*vocabulary.row_classes, *([vocabulary.num_classes] if policy == "threshold" else [])]
+    index = torch.tensor(owners, device=logits.device)
+    best = logits.new_full((logits.shape[0], len(vocabulary), *logits.shape[2:]), float("-inf"))
+    return best.index_reduce_(1, index, logits, "amax")
+
+
+def _stack(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A training batch: images [B, 3, H, W] and targets [B, H, W], padded to the largest (image edge repeated, target ignored)."""
+    height = max(entry["image"].shape[-2] for entry in inputs)
+    width = max(entry["image"].shape[-1] for entry in inputs)
+    height, width = height + -height % multiple, width + -width % multiple
+    images, targets = [], []
+    for entry in inputs:
+        image, target = entry["image"].to(device, torch.float32), entry["sem_seg"].to(device)
+        space = (0, width - image.shape[-1], 0, height - image.shape[-2])
+        images.append(nn.functional.pad(image[None], space, mode="replicate")[0] if any(space) else image)
+        targets.append(nn.functional.pad(target, space, value=IGNORED))
+    return torch.stack(images), torch.stack(targets)
