@@ -1,0 +1,76 @@
+"""Pixels that hold no image although the file does not say so: black collars around scenes and corners of mosaics."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ovrs.errors import InputError
+
+# "auto", "none", or a value 0..255 that all three bands have where there is nodata.
+Nodata = Literal["auto", "none"] | int
+
+# Connected black smaller than this is shadow or a dark roof, not a collar [pixels].
+_MIN_COLLAR = 64
+# Around a collar, lossy compression leaves nearly black pixels: up to this value, within one JPEG block of 8 pixels.
+_NEARLY_BLACK = 8
+_BLOCK = 8
+
+
+def parse_nodata(text: str) -> Nodata:
+    """Read ``auto``, ``none`` or a value 0..255.
+
+    Raises:
+        InputError: anything else.
+    """
+    word = text.strip().casefold()
+    if word == "auto":
+        return "auto"
+    if word == "none":
+        return "none"
+    if word.isdecimal() and int(word) <= 255:
+        return int(word)
+    raise InputError(f"--nodata {text!r}: give auto, none, or a value of 0..255")
+
+
+def find_undeclared(rgb: NDArray[np.uint8], declared: NDArray[np.bool_], nodata: Nodata) -> NDArray[np.bool_]:
+    """Where an image holds nodata that its file does not declare.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        declared: bool [H, W], False where the file itself declares nodata; where it does, ``"auto"`` trusts it.
+        nodata: see :data:`Nodata`.
+
+    Returns:
+        bool [H, W], True where there is undeclared nodata.
+    """
+    if nodata == "auto":
+        return border_black(rgb) if declared.all() else np.zeros_like(declared)
+    if nodata == "none":
+        return np.zeros_like(declared)
+    return (rgb == nodata).all(axis=2)
+
+
+def border_black(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Black (0, 0, 0) that is connected to the border of the image, and its nearly black fringe: bool [H, W]."""
+    brightest = rgb.max(axis=2)
+    black = (brightest == 0).astype(np.uint8)
+    edges = (black[0], black[-1], black[:, 0], black[:, -1])
+    if not any(edge.any() for edge in edges):
+        return np.zeros(black.shape, dtype=bool)
+    # Four neighbours, not eight: a collar must not leak through a corner into a shadow.
+    _, components, stats, _ = cv2.connectedComponentsWithStats(black, connectivity=4)
+    on_border = np.zeros(len(stats), dtype=bool)
+    for edge in (components[0], components[-1], components[:, 0], components[:, -1]):
+        on_border[edge] = True
+    on_border[0] = False
+    on_border &= stats[:, cv2.CC_STAT_AREA] >= _MIN_COLLAR
+    collar = on_border[components]
+    if not collar.any():
+        return collar
+    reach = np.ones((2 * _BLOCK + 1, 2 * _BLOCK + 1), dtype=np.uint8)
+    fringe = cv2.dilate(collar.astype(np.uint8), reach).astype(bool)
+    return np.asarray(collar | (fringe & (brightest <= _NEARLY_BLACK)))
