@@ -13,7 +13,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DETECTRON2 = ROOT / "third_party" / "detectron2"
-HEADER = "# Pinned requirements of ovrs ({name}), Python 3.11 to 3.14. Written by `make pins` from pyproject.toml: do not edit by hand.\n"
+HEADER = """# Pinned requirements of ovrs ({name}), one set for Python 3.11 to 3.14.
+# Written by `make pins` from pyproject.toml: do not edit by hand.
+"""
 UV = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--upgrade"]
 UNIVERSAL = ["--universal", "--python-version", "3.11", "--fork-strategy", "fewest"]
 PLAIN = ["--no-header", "--no-annotate", "--no-emit-find-links", "--no-emit-package", "detectron2"]
