@@ -1,0 +1,213 @@
+"""Reading images: what is accepted, what is nodata, how large a pixel is, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.enums import ColorInterp
+from rasterio.transform import from_origin
+
+from ovrs.errors import InputError
+from ovrs.inference.nodata import parse_nodata
+from ovrs.inference.rasters import ImageInput, read_header, read_image
+
+Rgb = NDArray[np.uint8]
+Writer = Callable[..., Path]
+ALPHA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+def test_pictures_are_read_as_rgb_without_a_place(tmp_path: Path, quadrants: Rgb, suffix: str) -> None:
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(quadrants).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    image = read_image(path)
+    assert image.rgb.dtype == np.uint8 and image.valid.all()
+    assert image.crs is None and image.pixel_area is None
+    tolerance = 40 if suffix == "jpg" else 0
+    assert np.abs(image.rgb.astype(int) - quadrants).mean() <= tolerance / 10
+
+
+def test_geotiff_keeps_crs_and_transform(quadrants: Rgb, write_tiff: Writer) -> None:
+    image = read_image(write_tiff(quadrants.transpose(2, 0, 1)))
+    assert image.crs.to_epsg() == 32631
+    assert image.transform == from_origin(500_000, 4_000_000, 0.5, 0.5)
+    assert image.pixel_area == pytest.approx(0.25)
+    assert np.array_equal(image.rgb, quadrants)
+
+
+def test_bands_named_blue_green_red_come_out_red_first(quadrants: Rgb, write_tiff: Writer) -> None:
+    colors = (ColorInterp.blue, ColorInterp.green, ColorInterp.red)
+    path = write_tiff(quadrants[..., ::-1].transpose(2, 0, 1), colors=colors, photometric="MINISBLACK")
+    assert np.array_equal(read_image(path).rgb, quadrants)
+
+
+def test_web_mercator_and_degrees_give_area_on_the_ground(quadrants: Rgb, write_tiff: Writer) -> None:
+    bands = quadrants.transpose(2, 0, 1)
+    mercator = read_image(write_tiff(bands, crs="EPSG:3857", transform=from_origin(0, 8_399_737.89, 1, 1)))  # 60 degrees north
+    assert mercator.pixel_area == pytest.approx(0.25, rel=0.01)
+    degrees = read_image(write_tiff(bands, crs="EPSG:4326", transform=from_origin(10, 0, 1e-5, 1e-5)))
+    assert degrees.pixel_area == pytest.approx(1.1132 * 1.1057, rel=0.001)
+
+
+def test_feet_become_metres(quadrants: Rgb, write_tiff: Writer) -> None:
+    path = write_tiff(quadrants.transpose(2, 0, 1), crs="EPSG:2263", transform=from_origin(980_000, 200_000, 1, 1))
+    assert read_image(path).pixel_area == pytest.approx(0.3048006**2, rel=1e-3)
+
+
+def test_declared_nodata_is_left_out(quadrants: Rgb, write_tiff: Writer) -> None:
+    quadrants[:10, :10] = 255
+    valid = read_image(write_tiff(quadrants.transpose(2, 0, 1), nodata=255), nodata="none").valid
+    assert not valid[:10, :10].any() and valid.sum() == valid.size - 100
+
+
+def test_alpha_and_mask_are_left_out(quadrants: Rgb, write_tiff: Writer, tmp_path: Path) -> None:
+    alpha = np.full((48, 64), 255, dtype=np.uint8)
+    alpha[5:9, 7:11] = 0
+    expected = alpha > 0
+    bands = np.concatenate([quadrants.transpose(2, 0, 1), alpha[None]])
+    assert np.array_equal(read_image(write_tiff(bands, "a.tif", ALPHA)).valid, expected)
+    assert np.array_equal(read_image(write_tiff(bands[:3], "m.tif", mask=alpha)).valid, expected)
+    Image.fromarray(bands.transpose(1, 2, 0)).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png").valid, expected)
+
+
+def test_black_corner_is_nodata_but_black_inside_and_specks_are_not(tmp_path: Path, quadrants: Rgb) -> None:
+    quadrants[:20, :20] = 0
+    quadrants[30:45, 30:45] = 0
+    quadrants[-2:, -2:] = 0
+    path = tmp_path / "corner.png"
+    Image.fromarray(quadrants).save(path)
+    expected = np.ones((48, 64), dtype=bool)
+    expected[:20, :20] = False
+    assert np.array_equal(read_image(path).valid, expected)
+    assert read_image(path, nodata="none").valid.all()
+    assert not read_image(path, nodata=0).valid[35, 35]
+
+
+def test_jpeg_fringe_of_a_black_corner_is_nodata_too(tmp_path: Path, quadrants: Rgb) -> None:
+    quadrants[:20, :20] = 0
+    quadrants[20:24, :20] = 3
+    Image.fromarray(quadrants).save(tmp_path / "fringe.png")
+    valid = read_image(tmp_path / "fringe.png").valid
+    assert not valid[:24, :20].any() and valid[24:].all()
+
+
+def test_palette_and_its_transparency_are_resolved(tmp_path: Path, quadrants: Rgb) -> None:
+    picture = Image.fromarray(quadrants).quantize(8)
+    picture.save(tmp_path / "plain.png")
+    assert np.abs(read_image(tmp_path / "plain.png").rgb.astype(int) - quadrants).max() < 12
+    picture.save(tmp_path / "clear.png", transparency=picture.getpixel((0, 0)))
+    valid = read_image(tmp_path / "clear.png").valid
+    assert not valid[:24, :32].any() and valid[24:].all()
+
+
+def test_exif_orientation_is_applied(tmp_path: Path, quadrants: Rgb) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
+    Image.fromarray(quadrants).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    image = read_image(tmp_path / "turned.jpg")
+    assert image.rgb.shape == (64, 48, 3)
+    assert image.rgb[5, 5].argmax() == 2  # blue was at the lower left
+
+
+def _damage(tmp_path: Path, quadrants: Rgb, suffix: str) -> Path:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    path = tmp_path / f"cut.{suffix}"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_truncated_file_is_refused(tmp_path: Path, quadrants: Rgb, suffix: str) -> None:
+    path = _damage(tmp_path, quadrants, suffix)
+    with pytest.raises(InputError, match=rf"cut\.{suffix}.*(truncated|damaged)"):
+        read_image(path)
+
+
+def test_missing_empty_and_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("this is not a picture at all, only words")
+    Image.new("RGB", (8, 8)).save(tmp_path / "old.bmp")
+    cases = {"absent.tif": "no such file", "empty.png": "is empty", "text.png": "no PNG", "old.bmp": "no PNG", "": "folder"}
+    for name, reason in cases.items():
+        with pytest.raises(InputError, match=reason):
+            read_header(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("L", "one band"), ("1", "one band"), ("LA", "one band"), ("I;16", "sixteen bits"), ("CMYK", "CMYK")]
+)
+def test_pictures_of_other_bands_are_refused(tmp_path: Path, mode: str, reason: str) -> None:
+    path = tmp_path / ("image.jpg" if mode == "CMYK" else "image.png")
+    Image.new(mode, (8, 8)).save(path)
+    with pytest.raises(InputError, match=reason) as caught:
+        read_header(path)
+    assert mode == "CMYK" or "--bands, --stretch" in str(caught.value)
+
+
+def test_sixteen_bit_colour_png_is_not_silently_reduced(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((8, 8, 3), 40_000, dtype=np.uint16))
+    with pytest.raises(InputError, match="sixteen bits"):
+        read_header(tmp_path / "deep.png")
+
+
+@pytest.mark.parametrize(
+    ("count", "dtype", "reason"),
+    [
+        (1, "uint8", "one band"),
+        (2, "uint8", "2 bands"),
+        (5, "uint8", "5 bands"),
+        (3, "uint16", "uint16"),
+        (3, "float32", "float32"),
+    ],
+)
+def test_tiffs_of_other_bands_are_refused(write_tiff: Writer, count: int, dtype: Any, reason: str) -> None:
+    path = write_tiff(np.ones((count, 16, 16), dtype=dtype))
+    with pytest.raises(InputError, match=rf"image\.tif.*{reason}.*--bands, --stretch"):
+        read_header(path)
+
+
+def test_fourth_band_that_is_no_alpha_is_named(write_tiff: Writer) -> None:
+    path = write_tiff(
+        np.ones((4, 16, 16), dtype=np.uint8), colors=(*ALPHA[:3], ColorInterp.undefined), photometric="RGB", alpha="no"
+    )
+    with pytest.raises(InputError, match="fourth band is 'undefined', not alpha"):
+        read_header(path)
+
+
+def test_huge_image_is_refused_from_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (300, 200)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(InputError, match=r"large\.png.*60,000 pixels.*--max-pixels 59,999"):
+        read_header(tmp_path / "large.png", max_pixels=59_999)
+
+
+def test_our_limit_replaces_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (300, 200), (9, 9, 9)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read_image(tmp_path / "large.png").width == 300
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_arrays_are_checked(quadrants: Rgb) -> None:
+    assert ImageInput.from_array(quadrants).height == 48
+    for bad in (quadrants.astype(np.float32), quadrants[..., 0], quadrants[:0]):
+        with pytest.raises(InputError, match="uint8 of shape"):
+            ImageInput.from_array(bad)
+    with pytest.raises(InputError, match="mask"):
+        ImageInput.from_array(quadrants, np.ones((2, 2), dtype=bool))
+
+
+def test_nodata_option_is_parsed() -> None:
+    assert [parse_nodata(text) for text in ("auto", "NONE", "255")] == ["auto", "none", 255]
+    for bad in ("256", "-1", "black", ""):
+        with pytest.raises(InputError, match="--nodata"):
+            parse_nodata(bad)
