@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 Color = tuple[int, int, int]
 
@@ -68,7 +69,8 @@ _SERIES: tuple[Color, ...] = (
 _NEAR = 40**2
 
 
-def assign_colors(names: Sequence[str], given: Sequence[Color | None]) -> list[Color]:
+@lru_cache(maxsize=16)
+def assign_colors(names: tuple[str, ...], given: tuple[Color | None, ...]) -> tuple[Color, ...]:
     """A colour (RGB, 0..255) for each name: the given one, else the customary one, else the next that is still free.
 
     Colours that are not given are all different, and easily told apart as long as the series lasts.
@@ -87,7 +89,7 @@ def assign_colors(names: Sequence[str], given: Sequence[Color | None]) -> list[C
             color = _next_free(series, taken)
             taken.append(color)
         result.append(color)
-    return result
+    return tuple(result)
 
 
 def _customary(name: str) -> Color | None:

@@ -155,7 +155,7 @@ class Vocabulary:
         given: list[Color | None] = [cls.color for cls in self.classes]
         if len(self.names) > len(given):
             given.append((110, 110, 110))
-        return np.array(assign_colors(self.names, given), dtype=np.uint8)
+        return np.array(assign_colors(self.names, tuple(given)), dtype=np.uint8)
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Vocabulary:

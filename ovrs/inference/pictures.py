@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ _MAX_ENTRIES = 48
 _WIDE = 1.7
 
 _Picture = NDArray[np.uint8]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_overlay(segmentation: Segmentation) -> Image.Image:
@@ -118,14 +120,14 @@ class _Legend:
 
     def draw_row(self, width: int) -> Image.Image:
         """A panel as wide as the image at most, or as wide as one column."""
-        columns = max(1, (width - self.type_size) // self._column())
+        columns = max(1, (width - self.type_size) // self._column)
         return self._draw(columns=min(columns, len(self.entries)))
 
     def _draw(self, columns: int) -> Image.Image:
         rows = -(-len(self.entries) // columns)
         pad, line = self.type_size, self._line()
         header = pad * 2 + max(_width(self._font(1.1), self.title), _width(self._font(0.85), self.subtitle))
-        width = max(pad + columns * self._column(), round(header))
+        width = max(pad + columns * self._column, round(header))
         height = self._top() + rows * line + pad + (line if self.remark else 0)
         panel = Image.new("RGB", (width, height), _PAPER)
         draw = ImageDraw.Draw(panel)
@@ -133,7 +135,7 @@ class _Legend:
         draw.text((pad, pad + round(1.35 * self.type_size)), self.subtitle, _FAINT, self._font(0.85))
         for number, entry in enumerate(self.entries):
             column, row = divmod(number, rows)
-            self._draw_entry(panel, entry, pad + column * self._column(), self._top() + row * line)
+            self._draw_entry(panel, entry, pad + column * self._column, self._top() + row * line)
         draw.text((pad, self._top() + rows * line), self.remark, _FAINT, self._font(0.85))
         return panel
 
@@ -146,7 +148,7 @@ class _Legend:
         )
         middle = top + side / 2
         draw.text((left + 1.9 * side, middle), entry.name, _INK, self._font(1), anchor="lm")
-        right = left + self._column() - 1.2 * side
+        right = left + self._column - 1.2 * side
         draw.text((right, middle), entry.note, _FAINT, self._font(0.85), anchor="rm")
 
     def _line(self) -> int:
@@ -156,15 +158,22 @@ class _Legend:
         """Where the entries begin."""
         return self.type_size + round((2.9 if self.subtitle else 2.2) * self.type_size)
 
+    @cached_property
     def _column(self) -> int:
         """Width of one column: swatch, the longest name, the longest note and the gaps between."""
         name = max(_width(self._font(1), entry.name) for entry in self.entries)
         note = max(_width(self._font(0.85), entry.note) for entry in self.entries)
         return round(name + note + 4.4 * self.type_size)
 
-    def _font(self, factor: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-        return ImageFont.load_default(size=factor * self.type_size)
+    def _font(self, factor: float) -> Font:
+        return _load_font(factor * self.type_size)
 
 
-def _width(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> float:
+@cache
+def _load_font(size: float) -> Font:
+    """Pillow's own type, so that no font has to be installed."""
+    return ImageFont.load_default(size=size)
+
+
+def _width(font: Font, text: str) -> float:
     return float(font.getlength(text))

@@ -1,0 +1,86 @@
+"""The public Python interface, over a model that sees colours only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ovrs.errors import ConfigError, InputError, VocabularyError, WeightsError
+from ovrs.inference.rasters import ImageInput
+from ovrs.inference.segmenter import Segmenter, choose_device, find_weights
+from ovrs.vocabulary import Background, Vocabulary
+
+
+class ColorModel:
+    """Class = the brightest channel; confidence = its value / 255."""
+
+    def predict(self, image: torch.Tensor, vocabulary: Vocabulary, *, progress: Any = None) -> SimpleNamespace:
+        assert image.dtype == torch.uint8 and image.shape[0] == 3
+        if progress is not None:
+            progress(1, 1)
+        value, index = image.max(dim=0)
+        return SimpleNamespace(labels=index.clamp(max=len(vocabulary) - 1), confidence=value / 255)
+
+
+def test_segments_arrays_and_files_alike(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
+    Image.fromarray(quadrants).save(tmp_path / "a.png")
+    segmenter, calls = Segmenter(ColorModel()), []
+    first = segmenter.segment(quadrants, "red,green,blue", progress=lambda *step: calls.append(step))
+    second = segmenter.segment(tmp_path / "a.png", Vocabulary.parse("red,green,blue"))
+    assert first.labels.dtype == np.uint8 and calls == [(1, 1)]
+    assert first.labels[0, 0] == 0 and first.labels[0, -1] == 1 and first.labels[-1, 0] == 2
+    assert np.array_equal(first.labels, second.labels)
+    assert first.confidence[0, 0] == pytest.approx(200 / 255)
+    assert dict(first.provenance)["SOFTWARE"].startswith("ovrs ")
+
+
+def test_nodata_has_no_class_and_no_confidence(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
+    quadrants[:20, :20] = 0
+    Image.fromarray(quadrants).save(tmp_path / "a.png")
+    result = Segmenter(ColorModel()).segment(tmp_path / "a.png", "red,green,blue")
+    assert (result.labels[:20, :20] == 255).all() and np.isnan(result.confidence[:20, :20]).all()
+    assert result.labels[20:].max() == 2 and sum(result.pixels().values()) == 48 * 64 - 400
+
+
+def test_an_image_of_nodata_only_is_mapped_without_the_model() -> None:
+    empty = ImageInput.from_array(np.zeros((30, 30, 3), np.uint8), np.zeros((30, 30), dtype=bool))
+    result = Segmenter(None).segment(empty, "red")  # type: ignore[arg-type]
+    assert (result.labels == 255).all() and result.shares() == {"red": 0.0}
+
+
+def test_confidence_threshold_gives_the_background(quadrants: NDArray[np.uint8]) -> None:
+    vocabulary = Vocabulary.parse("red,green,blue").with_background(Background("words", ("other",)))
+    result = Segmenter(ColorModel()).segment(quadrants, vocabulary, confidence_threshold=0.5)
+    assert (result.labels[24:, 32:] == 3).all() and result.labels[:24].max() == 1
+    with pytest.raises(InputError, match="needs a background"):
+        Segmenter(ColorModel()).segment(quadrants, "red", confidence_threshold=0.5)
+
+
+def test_bad_words_and_arrays_are_refused(quadrants: NDArray[np.uint8]) -> None:
+    with pytest.raises(VocabularyError):
+        Segmenter(ColorModel()).segment(quadrants, "red,Red")
+    with pytest.raises(InputError):
+        Segmenter(ColorModel()).segment(quadrants[..., 0], "red")
+
+
+def test_weights_must_be_named_and_exist(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="names no weights"):
+        find_weights("")
+    with pytest.raises(WeightsError, match="absent.safetensors"):
+        find_weights("absent.safetensors")
+    (tmp_path / "w.safetensors").touch()
+    assert find_weights(str(tmp_path / "w.safetensors")) == str(tmp_path / "w.safetensors")
+
+
+def test_device_is_the_wanted_one_or_one_that_works() -> None:
+    assert choose_device("cpu", "cuda") == "cpu"
+    assert torch.zeros(1, device=choose_device(None, "no such device")).numel() == 1
+    with pytest.raises(ConfigError, match="'abacus'"):
+        choose_device("abacus")
