@@ -137,6 +137,8 @@ def _add_training(cfg: CfgNode) -> None:
     cfg.DATASETS.TRAIN_CLASSES = "seen"
     # In training a class goes by a randomly drawn one of its synonyms.
     cfg.DATASETS.DRAW_SYNONYMS = False
+    # In evaluation a class scores by the best of its synonyms; otherwise by its name alone.
+    cfg.DATASETS.TEST_SYNONYMS = False
     # Procedural scenes: how many there are of each split (they are drawn from seed and index).
     cfg.DATASETS.SCENES = CfgNode()
     cfg.DATASETS.SCENES.TRAIN_SIZE = 20000

@@ -1,0 +1,85 @@
+#!/usr/bin/env python
+r"""Train, resume and evaluate segmentation by words, with Detectron2's command line.
+
+Examples:
+    python train_net.py --config-file mini OUTPUT_DIR output/mini
+    python train_net.py --config-file mini --resume OUTPUT_DIR output/mini SOLVER.MAX_ITER 6000
+    python train_net.py --config-file mini --eval-only MODEL.WEIGHTS output/mini/model_final.pth
+    python train_net.py --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml --num-gpus 4 \
+        DATASETS.TRAIN '("isaid_train",)' DATASETS.TEST '("isaid_val",)'
+
+What follows the options are pairs KEY VALUE that override the configuration file; ovrs/config.py explains every key that
+ovrs adds. Data sets are looked for under $DETECTRON2_DATASETS (default: datasets); "scenes" needs no files. OUTPUT_DIR receives
+log.txt, metrics.json, TensorBoard's events, the checkpoints, and inference/<data set>/ with report.json and classes.csv.
+Without a CUDA device the CPU is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from detectron2.engine import default_argument_parser
+
+from ovrs.engine.checkpointer import Checkpointer
+from ovrs.engine.launch import launch
+from ovrs.engine.setup import setup
+from ovrs.engine.trainer import Trainer
+from ovrs.errors import ConfigError, OvrsError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Detectron2's options, described for this project."""
+    built = default_argument_parser(epilog=(__doc__ or "").partition("\n\n")[2])
+    built.description = (__doc__ or "").partition("\n\n")[0]
+    texts = {
+        "config_file": "a YAML file, or the bare name of a small model: mini, mini/NAME",
+        "resume": "go on from the last checkpoint in OUTPUT_DIR, if there is one, with its optimizer and schedule",
+        "eval_only": "evaluate MODEL.WEIGHTS (with --resume: the last checkpoint in OUTPUT_DIR) on DATASETS.TEST and stop",
+        "num_gpus": "GPUs on each machine, a process each (default 1; 1 also means the CPU where there is no GPU)",
+        "opts": "KEY VALUE pairs that override the configuration file",
+    }
+    for action in built._actions:
+        action.help = texts.get(action.dest, action.help)
+    return built
+
+
+def main(args: argparse.Namespace) -> Any:
+    """Do what the command line asks for, in this process; returns the figures of the last evaluation."""
+    cfg = setup(args)
+    if not args.eval_only:
+        trainer = Trainer(cfg)
+        trainer.resume_or_load(resume=args.resume)
+        return trainer.train()
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("--eval-only: DATASETS.TEST names no data set")
+    model = Trainer.build_model(cfg)
+    checkpointer = Checkpointer(model, cfg.OUTPUT_DIR)
+    if not cfg.MODEL.WEIGHTS and not (args.resume and checkpointer.has_checkpoint()):
+        raise ConfigError("--eval-only needs weights: give MODEL.WEIGHTS FILE, or --resume and the OUTPUT_DIR of a training")
+    checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=args.resume)
+    return Trainer.test(cfg, model)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0, or 2 for what the user can mend."""
+    args = parser().parse_args(arguments)
+    try:
+        launch(
+            main,
+            args.num_gpus,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(args,),
+        )
+    except OvrsError as error:
+        print(f"train_net.py: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())
