@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovrs.modeling.attention import attend
 from ovrs.modeling.blocks.classes import map_classes
 
 
@@ -47,7 +48,7 @@ class GuidedWindowAttention(nn.Module):
         query, key = (self._project(layer, x, guidance) for layer in (self.q, self.k))
         parts = self._partition(torch.cat([query, key, self.v(x)], dim=-1), windows, shifts)
         mask = self._mask(height, width, windows, shifts, x.device)
-        mixed = F.scaled_dot_product_attention(*parts, attn_mask=None if mask is None else mask.to(parts[0].dtype))
+        mixed = attend(*parts, mask=mask)
         return self.proj(self._merge(mixed, x.shape, windows, shifts))
 
     def _project(self, layer: nn.Linear, x: Tensor, guidance: Tensor | None) -> Tensor:

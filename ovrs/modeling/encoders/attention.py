@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovrs.modeling.attention import attend
+
 
 class SplitAttention(nn.Module):
     """``nn.MultiheadAttention`` with its fused input projection cut in three; the bias stays one fused tensor.
@@ -45,7 +47,7 @@ class SplitAttention(nn.Module):
             F.linear(x, weight, bias).view(batch, length, self.heads, dim // self.heads).transpose(1, 2)
             for weight, bias in zip(weights, self.in_proj_bias.chunk(3), strict=True)
         ]
-        mixed = F.scaled_dot_product_attention(*heads, is_causal=causal)
+        mixed = attend(*heads, causal=causal)
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, length, dim))
 
     def value(self, x: Tensor) -> Tensor:

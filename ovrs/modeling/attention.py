@@ -1,0 +1,22 @@
+"""Scaled dot-product attention, in the arithmetic that is fastest where it runs."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """softmax(q k' / sqrt(d) + mask) v for [B, heads, L, d]; ``mask`` is added and may broadcast.
+
+    On a CPU the fused kernel's backward pass in half precision is some five times slower than in single precision for the
+    short sequences of windows, so where gradients are wanted there, single precision it is.
+    """
+    dtype = query.dtype
+    if query.device.type == "cpu" and dtype != torch.float32 and torch.is_grad_enabled() and query.requires_grad:
+        query, key, value = query.float(), key.float(), value.float()
+    if mask is not None:
+        mask = mask.to(query.dtype)
+    with torch.autocast(query.device.type, enabled=False):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal).to(dtype)

@@ -1,0 +1,112 @@
+"""Tiny systems of the real classes, with words hashed to vectors instead of read by a language model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+
+from ovrs.modeling.aeroseg import AerOSeg
+from ovrs.modeling.blocks.back_projection import SemanticBackProjection
+from ovrs.modeling.blocks.class_refinement import ClassRefinement
+from ovrs.modeling.blocks.cost_volume import CostEmbedding
+from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
+from ovrs.modeling.blocks.refinement import RefinementBlock
+from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
+from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
+from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
+from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
+from ovrs.modeling.losses import LossSettings
+from ovrs.modeling.segmentation_model import InferenceSettings, PixelNormalization
+from ovrs.vocabulary import TEMPLATES
+
+PATCH = 8
+
+
+class HashedText(nn.Module):
+    """A text tower whose vectors depend on the string alone, through one trainable matrix."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(16, dim, bias=False)
+        self.calls = 0
+
+    @property
+    def dim(self) -> int:
+        return self.projection.out_features
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        self.calls += 1
+        seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") for text in texts]
+        noise = [torch.randn(16, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return self.projection(torch.stack(noise))
+
+
+def tiny_vision_language(train: str = "full", taps: Sequence[int] = (), layers: int = 3) -> VisionLanguageEncoder:
+    """Three blocks of width 32 on a 4 x 4 grid of patches of 8."""
+    visual = VisionTransformer(image_size=32, patch_size=PATCH, width=32, layers=layers, heads=2, mlp_ratio=2.0, output_dim=24)
+    return VisionLanguageEncoder(visual=visual, text=HashedText(24), taps=taps, train=train)  # type: ignore[arg-type]
+
+
+def tiny_sam(layers: Sequence[int | str] = (1, 2, 3), train: str = "freeze") -> SamGuidance:
+    """SAM's encoder with three blocks of width 16, the second global."""
+    encoder = build_sam_encoder(depth=3, width=16, heads=2, global_blocks=(1,), image_size=128, window=3)
+    nn.init.normal_(encoder.pos_embed, std=0.1)
+    guidance = SamGuidance(encoder, layers)
+    guidance.set_trainable(train)  # type: ignore[arg-type]
+    return guidance
+
+
+def tiny_aeroseg(*, guidance: str = "sam", train: str = "full", seed: int = 0, **changes: Any) -> AerOSeg:
+    """A whole AerOSeg of some 100,000 parameters; ``changes`` replace constructor arguments."""
+    torch.manual_seed(seed)
+    vision_language = tiny_vision_language(train, taps=(1, 2) if guidance == "clip" else ())
+    encoder = tiny_sam() if guidance == "sam" else None
+    channels = [16, 16, 16] if encoder else [32, 32, 24]
+    templates, rotations = TEMPLATES["remote_sensing"], (0, 1, 2, 3)
+    arguments: dict[str, Any] = {
+        "vision_language": vision_language,
+        "templates": templates,
+        "inference": InferenceSettings(mode="sliding", tile=32, overlap=0.5),
+        "vision_normalization": PixelNormalization([120.0] * 3, [60.0] * 3),
+        "guidance_encoder": encoder,
+        "guidance_normalization": PixelNormalization([110.0] * 3, [50.0] * 3),
+        "guidance_size": 0,
+        "rotations": rotations,
+        "cost_embedding": CostEmbedding(channels=len(templates) * len(rotations), dim=32, kernel=3),
+        "spatial_guidance": GuidanceProjection(channels=channels[2], dim=16),
+        "text_guidance": nn.Sequential(nn.Linear(24, 16), nn.ReLU()),
+        "decoder_guidance": nn.ModuleList(
+            GuidanceProjection(channels=width, dim=8, upsample="nearest" if encoder else "deconv", scale=scale)
+            for width, scale in zip((channels[1], channels[0]), (2, 4), strict=True)
+        ),
+        "refinement": nn.ModuleList(
+            RefinementBlock(
+                spatial=SpatialRefinement(dim=32, guidance_dim=16, heads=2, window=2),
+                classes=ClassRefinement(dim=32, text_dim=16, heads=2, padding=12),
+            )
+            for _ in range(2)
+        ),
+        "decoder": UpsamplingDecoder(dim=32, dims=[16, 16], guidance_dims=[8, 8]),
+        "back_projection": SemanticBackProjection(classes=3, dim=32, hidden=[16, 16], target_dim=channels[2]),
+        "back_target": "guidance",
+        "max_classes": 256,
+        "pooling": (1, 1),
+        "loss": LossSettings(),
+        "class_chunk": 2,
+    }
+    arguments.update(changes)
+    return AerOSeg(**arguments)
+
+
+def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Give every parameter a random value, so that nothing is hidden behind zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    return module
