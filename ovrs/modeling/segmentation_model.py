@@ -22,6 +22,8 @@ PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat1
 KEPT_VOCABULARIES = 8
 # Logit of a row that was left out of the aggregation (CAT-Seg's value): its score is 0.
 LEFT_OUT = -100.0
+# Scores enlarged at a time when a map is drawn from them (floats; 128 MiB).
+ENLARGED_VALUES = 2**25
 
 
 @dataclass(frozen=True)
@@ -230,9 +232,12 @@ class SegmentationModel(nn.Module, ABC):
             progress: called with (windows done, windows in all).
         """
         scores = self.score_map(image, vocabulary, progress)
+        threshold = vocabulary.background.threshold if vocabulary.background.policy == "threshold" else None
+        if threshold is not None:
+            scores = scores[: vocabulary.num_classes]
         height, width = image.shape[-2:]
         full = self._full_size(image)
-        step = max(2**25 // (full[0] * full[1]), 1)
+        step = max(ENLARGED_VALUES // (full[0] * full[1]), 1)
         best = scores.new_full((height, width), -1.0)
         labels = torch.zeros((height, width), dtype=torch.long, device=scores.device)
         for start in range(0, len(scores), step):
@@ -241,11 +246,10 @@ class SegmentationModel(nn.Module, ABC):
             better = value > best
             best = torch.where(better, value, best)
             labels = torch.where(better, index + start, labels)
-        if vocabulary.background.policy == "threshold":
-            # There the channel is the threshold itself; how sure we are that no class fits is another matter.
-            classes = vocabulary.num_classes
-            top = resize(scores[None, :classes].amax(dim=1, keepdim=True), full)[0, 0, :height, :width]
-            best = torch.where(labels == classes, 1 - top, best)
+        if threshold is not None:
+            fits_none = best < threshold
+            labels = labels.masked_fill(fits_none, vocabulary.num_classes)
+            best = torch.where(fits_none, 1 - best, best)
         return Prediction(labels, best)
 
     def _full_size(self, image: Tensor) -> tuple[int, int]:
@@ -311,16 +315,14 @@ class SegmentationModel(nn.Module, ABC):
 
 def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
     """[B, rows, h, w] -> [B, names, h, w]: the best word of each name; a threshold becomes a constant channel."""
-    policy = vocabulary.background.policy
-    if policy == "threshold":
-        threshold = torch.full_like(logits[:, :1], vocabulary.background.threshold).logit()
-        logits = torch.cat([logits, threshold], dim=1)
-    if len(vocabulary.rows) + (policy == "threshold") == len(vocabulary):
-        return logits
-    owners = [*vocabulary.row_classes, *([vocabulary.num_classes] if policy == "threshold" else [])]
-    index = torch.tensor(owners, device=logits.device)
-    best = logits.new_full((logits.shape[0], len(vocabulary), *logits.shape[2:]), float("-inf"))
-    return best.index_reduce_(1, index, logits, "amax")
+    owners = vocabulary.row_classes
+    if len(owners) > len(set(owners)):  # the rows of a name stand together
+        counts = torch.bincount(torch.tensor(owners)).tolist()
+        logits = torch.stack([words.amax(dim=1) for words in logits.split(counts, dim=1)], dim=1)
+    if vocabulary.background.policy == "threshold":
+        constant = torch.full_like(logits[:, :1], vocabulary.background.threshold).logit()
+        logits = torch.cat([logits, constant], dim=1)
+    return logits
 
 
 def _stack(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
