@@ -10,6 +10,8 @@ import tempfile
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import default_setup
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 
 from ovrs.config import find_config, load_config
 from ovrs.errors import ConfigError, OutputError
@@ -29,6 +31,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     cfg = choose_device(load_config(args.config_file, args.opts or ()))
     _check_writable(cfg.OUTPUT_DIR)
     # default_setup copies the file into the log, so it needs the path behind a bare name.
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="ovrs")
     default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": find_config(args.config_file)}))
     return cfg
 

@@ -11,7 +11,12 @@ from ovrs.evaluation.reports import build_report, harmonic_mean, write_report
 from ovrs.vocabulary import Vocabulary, VocabularyClass
 
 VOCABULARY = Vocabulary(
-    (VocabularyClass("ship"), VocabularyClass("bridge", seen=False), VocabularyClass("road"), VocabularyClass("plane", seen=False))
+    (
+        VocabularyClass("ship"),
+        VocabularyClass("bridge", seen=False),
+        VocabularyClass("road"),
+        VocabularyClass("plane", seen=False),
+    )
 )
 
 
@@ -68,7 +73,7 @@ def test_figures_are_the_definitions(maps):
 def test_a_perfect_map_scores_100_and_a_wrong_one_0():
     truth = np.array([[0, 1], [2, 3]])
     assert build_report(counts_of((truth, truth)), VOCABULARY).summary == pytest.approx(
-        {name: 100.0 for name in ("mIoU", "fwIoU", "mACC", "pACC", "mIoU-0.6", "s-mIoU", "u-mIoU", "h-mIoU")}
+        dict.fromkeys(("mIoU", "fwIoU", "mACC", "pACC", "mIoU-0.6", "s-mIoU", "u-mIoU", "h-mIoU"), 100.0)
     )
     wrong = build_report(counts_of((truth, (truth + 1) % 4)), VOCABULARY)
     assert set(wrong.summary.values()) == {0.0}
