@@ -81,6 +81,6 @@ def expand(patterns: Sequence[str]) -> list[Path]:
 def _draw(seed: int, path: Path) -> ImageInput:
     from ovrs.data.scenes import draw_scene
 
-    scene = draw_scene(seed, _SCENE_SIZE)
+    scene = draw_scene(seed, size=_SCENE_SIZE)
     crs, transform = CRS.from_user_input(scene.crs), Affine(*scene.transform[:6])
     return ImageInput.from_array(scene.image, crs=crs, transform=transform, path=path, synthetic=True)

@@ -39,10 +39,14 @@ Filling = Callable[[Site, Block], None]
 
 
 def fill(site: Site, blocks: Sequence[Block], fillings: Sequence[tuple[Filling, float]]) -> None:
-    """Put something on every block, drawn by weight."""
+    """Put something on every block, drawn by weight; a block that water or a quay has cut gets houses where they find room."""
     weights = np.array([weight for _, weight in fillings])
+    labels = site.canvas.labels
+    cut = np.isin(labels, (Label.WATER, Label.BRIDGE, Label.HARBOR))
     for land in blocks:
-        fillings[int(site.rng.choice(len(fillings), p=weights / weights.sum()))][0](site, land)
+        filling = fillings[int(site.rng.choice(len(fillings), p=weights / weights.sum()))][0]
+        dry = not (cut & (site.canvas.mask(land.outline, soft=False) > 0)).any()
+        (filling if dry else houses)(site, land)
 
 
 def _shore(site: Site, quay: float) -> Shore | None:
