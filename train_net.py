@@ -9,9 +9,9 @@ Examples:
         DATASETS.TRAIN '("isaid_train",)' DATASETS.TEST '("isaid_val",)'
 
 What follows the options are pairs KEY VALUE that override the configuration file; ovrs/config.py explains every key that
-ovrs adds. Data sets are looked for under $DETECTRON2_DATASETS (default: datasets); "scenes" needs no files. OUTPUT_DIR receives
-log.txt, metrics.json, TensorBoard's events, the checkpoints, and inference/<data set>/ with report.json and classes.csv.
-Without a CUDA device the CPU is used.
+ovrs adds. Data sets are looked for under $DETECTRON2_DATASETS (default: datasets); "scenes" needs no files. Without a CUDA
+device the CPU is used. OUTPUT_DIR receives config.yaml, log.txt, metrics.json, events for TensorBoard, checkpoints, and
+inference/<data set>/ with report.json and classes.csv.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -62,7 +63,7 @@ def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None) -> Iter
         sampler=TrainingSampler(len(entries), seed=sampler_seed),
         total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
         aspect_ratio_grouping=False,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_workers=_workers(cfg),
         collate_fn=draw_synonyms if cfg.DATASETS.DRAW_SYNONYMS else as_list,
     )
 
@@ -83,10 +84,15 @@ def build_test_loader(cfg: CfgNode, name: str) -> DataLoader[dict[str, Any]]:
         dataset,
         batch_size=cfg.TEST.IMS_PER_BATCH,
         sampler=InferenceSampler(len(dataset)),
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_workers=_workers(cfg),
         collate_fn=as_list,
         drop_last=False,
     )
+
+
+def _workers(cfg: CfgNode) -> int:
+    """``DATALOADER.NUM_WORKERS``, but no more than there are processors: beyond that they only wait for each other."""
+    return min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
 
 
 def as_list(batch: Batch) -> Batch:

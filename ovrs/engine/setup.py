@@ -6,11 +6,13 @@ import argparse
 import logging
 import os
 import tempfile
+from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import default_setup
 from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
+from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from ovrs.config import find_config, load_config
@@ -28,12 +30,28 @@ def setup(args: argparse.Namespace) -> CfgNode:
     """
     if not args.config_file:
         raise ConfigError("no configuration: give --config-file, for example --config-file mini")
-    cfg = choose_device(load_config(args.config_file, args.opts or ()))
+    cfg = load_config(args.config_file, args.opts or ())
     _check_writable(cfg.OUTPUT_DIR)
-    # default_setup copies the file into the log, so it needs the path behind a bare name.
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="ovrs")
-    default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": find_config(args.config_file)}))
+    rank = comm.get_rank()
+    for name in ("ovrs", "fvcore", "detectron2"):
+        setup_logger(cfg.OUTPUT_DIR, distributed_rank=rank, name=name)
+    cfg = choose_device(cfg)
+    if comm.is_main_process():
+        _describe(cfg, args)
+    # A seed a process, so that they do not all draw the same crops; a negative one is drawn from the clock.
+    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + rank)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
     return cfg
+
+
+def _describe(cfg: CfgNode, args: argparse.Namespace) -> None:
+    """Put the whole configuration and the environment beside the results, and a word on both into the log."""
+    folder = Path(cfg.OUTPUT_DIR)
+    (folder / "config.yaml").write_text(cfg.dump(), encoding="utf-8")
+    (folder / "environment.txt").write_text(collect_env_info() + "\n", encoding="utf-8")
+    changes = " ".join(args.opts or ()) or "nothing overridden"
+    logger.info("%s (%s), on %s; PyTorch %s", find_config(args.config_file), changes, cfg.MODEL.DEVICE, torch.__version__)
+    logger.info("The whole configuration is in %s, the environment in environment.txt beside it", folder / "config.yaml")
 
 
 def choose_device(cfg: CfgNode) -> CfgNode:

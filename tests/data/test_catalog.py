@@ -42,7 +42,9 @@ def test_every_row_names_its_source_licence_and_citation():
 
 def test_files_are_paired_by_stem_in_order(isaid_root):
     entries = DatasetCatalog.get("isaid_train")
-    assert [entry["file_name"] for entry in entries] == [str(isaid_root / f"iSAID_split/train/imgs/tile_{i}.png") for i in (0, 1)]
+    assert [entry["file_name"] for entry in entries] == [
+        str(isaid_root / f"iSAID_split/train/imgs/tile_{i}.png") for i in (0, 1)
+    ]
     assert entries[1]["sem_seg_file_name"] == str(isaid_root / "iSAID_split/train/D2masks/tile_1.png")
 
 

@@ -86,7 +86,10 @@ def test_geometry_moves_image_and_labels_together():
         sample = T.AugInput(image, sem_seg=labels)
         T.AugmentationList(steps)(sample)
         assert np.array_equal(sample.image[..., 0], sample.sem_seg)
-        step_x, step_y = int(sample.sem_seg[0, 1]) - int(sample.sem_seg[0, 0]), int(sample.sem_seg[1, 0]) - int(sample.sem_seg[0, 0])
+        step_x, step_y = (
+            int(sample.sem_seg[0, 1]) - int(sample.sem_seg[0, 0]),
+            int(sample.sem_seg[1, 0]) - int(sample.sem_seg[0, 0]),
+        )
         seen.add((step_x, step_y))
     # All eight orientations of the square occur.
     assert seen == {(x, y) for a, b in ((1, 16), (16, 1)) for x in (a, -a) for y in (b, -b)}
