@@ -21,7 +21,7 @@ def house(site: Site, frame: Frame, length: float, width: float) -> None:
     hip = float(rng.choice((0.0, 0.0, 0.25, 0.5))) * width
     steep = site.between(0.12, 0.34)
     outline = frame.rectangle(length, width)
-    a, b = 0.5 * length, 0.5 * width
+    a = 0.5 * length
     ridge = frame.place(np.array([[-a + hip, 0.0], [a - hip, 0.0]]))
     across = frame.place(np.array([0.0, 1.0])) - frame.origin
     along = frame.place(np.array([1.0, 0.0])) - frame.origin
@@ -52,7 +52,8 @@ def _skylights(site: Site, frame: Frame, length: float, width: float) -> list[tu
     kind = int(rng.integers(4))
     if kind == 0 and length > 25:
         tone = pick(FLAT_ROOFS[:6], rng, 8)
-        return [(frame.rectangle(2.2, 0.72 * width, x), tone) for x in np.arange(-0.42 * length, 0.42 * length, site.between(6, 11))]
+        spacing = site.between(6, 11)
+        return [(frame.rectangle(2.2, 0.72 * width, x), tone) for x in np.arange(-0.42 * length, 0.42 * length, spacing)]
     if kind == 1 and length > 14:
         tone = np.array([34, 46, 78]) + rng.normal(0, 6, 3)
         rows = np.arange(-0.32 * width, 0.33 * width, 3.0)
@@ -60,7 +61,11 @@ def _skylights(site: Site, frame: Frame, length: float, width: float) -> list[tu
     count = int(rng.integers(1, 3 + int(length * width / 160)))
     spots = rng.uniform(-0.36, 0.36, (min(count, 9), 2)) * (length, width)
     tones = (np.array([90.0, 92, 96]), np.array([214.0, 214, 210]), np.array([150.0, 150, 150]))
-    return [(frame.rectangle(*rng.uniform(1.2, 4.0, 2), x, y), tones[int(rng.integers(3))]) for x, y in spots]
+    sized = []
+    for x, y in spots:
+        length, width = rng.uniform(1.2, 4.0, 2)
+        sized.append((frame.rectangle(length, width, x, y), tones[int(rng.integers(3))]))
+    return sized
 
 
 def block(site: Site, frame: Frame, length: float, width: float, height: float, wing: float = 0.0) -> None:

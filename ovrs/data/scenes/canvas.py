@@ -31,7 +31,7 @@ class Canvas:
     ) -> None:
         height, width = size
         self.height, self.width, self.gsd, self.rng = height, width, gsd, rng
-        self.image = np.zeros((height, width, 3), np.uint8)
+        self.image: np.ndarray = np.zeros((height, width, 3), np.uint8)
         self.labels = np.full((height, width), Label.GRASS, np.uint8)
         self.texture = Texture(size, gsd, rng)
         self.reach = 0.5 * gsd * float(np.hypot(height, width)) + float(np.hypot(*centre))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,9 +44,15 @@ class Street:
     end: np.ndarray
     width: float
 
+    @classmethod
+    def between(cls, frame: Frame, start: tuple[float, float], end: tuple[float, float], width: float) -> Street:
+        """The street between two local points of a frame."""
+        first, last = frame.place(np.array([start, end]))
+        return cls(first, last, width)
+
     @property
     def line(self) -> np.ndarray:
-        """``[2, 2]``."""
+        """Its two ends ``[2, 2]``."""
         return np.array([self.start, self.end])
 
 
@@ -55,11 +62,11 @@ def street_grid(site: Site, frame: Frame, reach: float, cell: tuple[float, float
     widths = [[site.between(6.0, 9.0) if site.chance(0.75) else site.between(10.0, 16.0) for _ in axis] for axis in cuts]
     walk = site.between(1.2, 3.0)
     streets = [
-        Street(*frame.place(np.array([[x, -reach], [x, reach]])), width=width)
+        Street.between(frame, (x, -reach), (x, reach), width)
         for x, width in zip(cuts[0], widths[0], strict=True)
     ]
     streets += [
-        Street(*frame.place(np.array([[-reach, y], [reach, y]])), width=width)
+        Street.between(frame, (-reach, y), (reach, y), width)
         for y, width in zip(cuts[1], widths[1], strict=True)
     ]
     for way in streets:
@@ -149,7 +156,8 @@ def commerce(site: Site, land: Block) -> None:
             canvas.line(spaces.place(np.array([[x, -2.4], [x, 2.4]])), 0.14, np.clip(lot * 1.5 + 20, 0, 245))
         parked(site, spaces, land.length - 8.0, share)
         if number % 2 and site.chance(0.4):
-            row(site, *spaces.place(np.array([[-0.4 * land.length, 4.0], [0.4 * land.length, 4.0]])), gap=14.0, crown=(3.0, 5.0))
+            start, end = spaces.place(np.array([[-0.4 * land.length, 4.0], [0.4 * land.length, 4.0]]))
+            row(site, start, end, 14.0, (3.0, 5.0))
 
 
 def _tall(site: Site, frame: Frame, length: float, width: float) -> None:
@@ -180,7 +188,7 @@ def works(site: Site, land: Block) -> None:
 def park(site: Site, land: Block) -> None:
     """Grass with trees, paths and, where they fit, courts and pitches."""
     canvas, palette = site.canvas, site.palette
-    canvas.surface(land.outline, lambda window: canvas.texture.blotches(window, palette.grass, palette.dry_grass, 0.05), Label.GRASS)
+    canvas.surface(land.outline, lambda w: canvas.texture.blotches(w, palette.grass, palette.dry_grass, 0.05), Label.GRASS)
     long, short = max(land.length, land.width), min(land.length, land.width)
     frame = land.frame if land.length >= land.width else land.frame.at(0.0, 0.0, 0.5 * np.pi)
     if short > 96 and long > 182 and site.chance(0.5):
@@ -220,18 +228,20 @@ def fields(site: Site, frame: Frame, reach: float, cell: tuple[float, float]) ->
     canvas = site.canvas
     parcels = []
     xs = _cuts(site, reach, cell[0])
-    for x0, x1 in zip(xs, xs[1:], strict=False):
+    for x0, x1 in pairwise(xs):
         ys = _cuts(site, reach, cell[1])
-        for y0, y1 in zip(ys, ys[1:], strict=False):
+        for y0, y1 in pairwise(ys):
             parcel = Block(frame.at(0.5 * (x0 + x1), 0.5 * (y0 + y1)), x1 - x0 - 2.0, y1 - y0 - 2.0)
             if parcel.inside(site):
                 _crop(site, parcel)
                 parcels.append(parcel)
         if site.chance(0.3):
-            row(site, *frame.place(np.array([[x0, -reach], [x0, reach]])), gap=site.between(5.0, 10.0))
+            start, end = frame.place(np.array([[x0, -reach], [x0, reach]]))
+            row(site, start, end, site.between(5.0, 10.0))
     if site.chance(0.6):
         x = xs[len(xs) // 2]
-        canvas.line(frame.place(np.array([[x, -reach], [x, reach]])), site.between(2.5, 4.0), site.palette.soil, Label.BARE_SOIL)
+        track = frame.place(np.array([[x, -reach], [x, reach]]))
+        canvas.line(track, site.between(2.5, 4.0), site.palette.soil, Label.BARE_SOIL)
     return parcels
 
 

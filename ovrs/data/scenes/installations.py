@@ -5,7 +5,7 @@ from math import pi
 import numpy as np
 
 from ovrs.data.scenes.classes import Label
-from ovrs.data.scenes.palette import COURTS, GRASS, WHITE, pick
+from ovrs.data.scenes.palette import COURTS, GRASS, TANK_TOPS, WHITE, pick
 from ovrs.data.scenes.shapes import Frame, ellipse, rectangles, stadium
 from ovrs.data.scenes.site import Site
 
@@ -13,8 +13,7 @@ from ovrs.data.scenes.site import Site
 def tank(site: Site, spot: np.ndarray, radius: float) -> None:
     """A round tank: lit rim, shaded side, a fixed cone or a floating roof sunk within the wall."""
     canvas = site.canvas
-    tops = np.array([[236, 236, 232], [222, 222, 216], [196, 198, 198], [168, 170, 170], [206, 190, 160], [156, 116, 92]], np.float32)
-    colour = pick(tops, site.rng, 6)
+    colour = pick(TANK_TOPS, site.rng, 6)
     circle = ellipse(2 * radius, 2 * radius) + spot
     floating = site.chance(0.4) and radius > 5.0
     sun = canvas.sunward
@@ -48,7 +47,8 @@ def tank_farm(site: Site, frame: Frame, length: float, width: float) -> None:
     columns, rows = max(1, int((length - 2) / gap)), max(1, int((width - 2) / gap))
     for j in range(rows):
         y = (j - 0.5 * (rows - 1)) * gap
-        canvas.line(frame.place(np.array([[-0.46 * length, y + 0.42 * gap], [0.46 * length, y + 0.42 * gap]])), 0.8, floor * 0.62)
+        pipe = frame.place(np.array([[-0.46 * length, y + 0.42 * gap], [0.46 * length, y + 0.42 * gap]]))
+        canvas.line(pipe, 0.8, floor * 0.62)
         for i in range(columns):
             if site.rng.random() < 0.9:
                 spot = frame.place(np.array([(i - 0.5 * (columns - 1)) * gap, y]))

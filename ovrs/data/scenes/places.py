@@ -72,7 +72,7 @@ def _on_river(site: Site, line: np.ndarray, width: float, count: int, sizes: tup
         at = int(site.rng.integers(2, len(line) - 2))
         run = line[at + 1] - line[at - 1]
         angle = float(np.arctan2(run[1], run[0])) + (np.pi if site.chance(0.5) else 0.0)
-        spot = Frame(*map(float, line[at]), angle).at(0.0, site.between(-0.32, 0.32) * width)
+        spot = Frame(float(line[at, 0]), float(line[at, 1]), angle).at(0.0, site.between(-0.32, 0.32) * width)
         length = min(site.between(*sizes), 1.2 * width)
         ship(site, spot, length, wake=site.chance(0.5))
 
@@ -131,7 +131,7 @@ def coast_harbor(site: Site) -> None:
         frame = Frame(0.0, site.between(22.0, 45.0))
         wide = site.between(7.0, 13.0)
         bridge(site, frame, 2.4 * reach, wide, 1.5)
-        crossings.append(Street(*frame.place(np.array([[-1.2 * reach, 0.0], [1.2 * reach, 0.0]])), width=wide))
+        crossings.append(Street.between(frame, (-1.2 * reach, 0.0), (1.2 * reach, 0.0), wide))
     large = quay and site.chance(0.5)
     x = -site.canvas.reach + site.between(0.0, 40.0)
     while x < site.canvas.reach:
@@ -140,7 +140,8 @@ def coast_harbor(site: Site) -> None:
         wide = site.between(10.0, 24.0) if large else site.between(2.2, 5.0)
         if site.chance(0.8):
             pier(site, base, length, wide)
-            moorings(site, base.at(14.0, 0.0), length - 14.0, wide, (40.0, 110.0) if large else (7.0, 15.0), site.between(0.4, 0.95))
+            sizes = (40.0, 110.0) if large else (7.0, 15.0)
+            moorings(site, base.at(14.0, 0.0), length - 14.0, wide, sizes, site.between(0.4, 0.95))
             parked(site, base.at(0.5 * length, 0.0), 0.5 * length * large, 0.3)
         x += length * site.between(0.5, 1.1) if large else site.between(28.0, 60.0)
     for _ in range(int(site.rng.integers(1, 9))):
@@ -224,9 +225,10 @@ def farmland(site: Site) -> None:
         flood(site, canvas.mask(pond), _shore(site, 0.0), shelf=site.between(3.0, 12.0))
     if not crossing:
         road(site, ends, width, 0.0)
+    grass, soil = site.palette.grass, site.palette.soil
     for _ in range(int(site.rng.integers(1, 4))):
         yard = Block(lane.at(site.between(-0.5, 0.5) * site.span, site.between(24.0, 40.0)), 55.0, 36.0)
-        canvas.surface(yard.outline, lambda w: canvas.texture.blotches(w, site.palette.grass, site.palette.soil, 0.06), Label.GRASS)
+        canvas.surface(yard.outline, lambda w: canvas.texture.blotches(w, grass, soil, 0.06), Label.GRASS)
         for _ in range(int(site.rng.integers(2, 6))):
             spot = yard.frame.at(site.between(-20, 20), site.between(-10, 10), 0.5 * np.pi * site.chance(0.5))
             length, deep = site.between(10.0, 26.0), site.between(8.0, 13.0)
@@ -235,7 +237,8 @@ def farmland(site: Site) -> None:
         scattered(site, yard.outline, 60.0, (4.0, 9.0))
     traffic(site, ends[0], ends[1], 0.24 * width, 70.0)
     if site.chance(0.5):
-        row(site, *lane.place(np.array([[-reach, 0.5 * width + 3], [reach, 0.5 * width + 3]])), gap=site.between(8.0, 14.0))
+        start, end = lane.place(np.array([[-reach, 0.5 * width + 3], [reach, 0.5 * width + 3]]))
+        row(site, start, end, site.between(8.0, 14.0))
     woods(site, int(site.rng.integers(0, 4)), (12.0, 55.0))
 
 

@@ -1,5 +1,7 @@
 """Roads with markings, and the bridges they make where they cross water."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -9,12 +11,12 @@ from ovrs.data.scenes.shapes import Frame
 from ovrs.data.scenes.site import Site
 
 
-def road(site: Site, line: np.ndarray, width: float, walk: float = 0.0, marked: bool = True, tone: np.ndarray | None = None) -> None:
+def road(site: Site, line: np.ndarray, width: float, walk: float = 0.0, marked: bool = True) -> None:
     """A road along ``[n, 2]`` points, ``width`` metres of asphalt with pavements of ``walk`` metres on both sides."""
     canvas = site.canvas
     if not canvas.sees(line, width):
         return
-    asphalt = site.palette.asphalt * site.between(0.92, 1.08) if tone is None else tone
+    asphalt = site.palette.asphalt * site.between(0.92, 1.08)
     if walk > 0.0:
         canvas.line(line, width + 2 * walk, site.palette.paving, Label.PAVEMENT)
     canvas.line(line, width, asphalt, Label.ROAD)
@@ -27,7 +29,7 @@ def road(site: Site, line: np.ndarray, width: float, walk: float = 0.0, marked: 
 def _markings(site: Site, line: np.ndarray, width: float) -> None:
     canvas = site.canvas
     paint = WHITE * site.between(0.75, 1.0)
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in pairwise(line):
         run = end - start
         length = float(np.hypot(*run))
         if length < 0.5 or not canvas.sees(np.array([start, end]), width):

@@ -77,7 +77,7 @@ def draw_scene(seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, 
 
 def _photograph(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """What air, lens and sensor make of it: haze, colour cast, contrast, blur, noise."""
-    picture = image.astype(np.float32)
+    picture: np.ndarray = image.astype(np.float32)
     blur = float(rng.uniform(0.0, 0.75))
     if blur > 0.25:
         picture = cv2.GaussianBlur(picture, (0, 0), blur)
@@ -89,7 +89,8 @@ def _photograph(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[n
     if rng.random() < 0.12:  # a panchromatic camera
         grey = picture @ np.array([0.3, 0.59, 0.11], np.float32)
         picture = np.repeat(grey[..., None], 3, axis=2)
-    noise = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None] + 0.5 * rng.standard_normal(image.shape, dtype=np.float32)
+    noise = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None]
+    noise = noise + 0.5 * rng.standard_normal(image.shape, dtype=np.float32)  # part of it differs from band to band
     picture = picture + noise * np.float32(rng.uniform(0.8, 5.0))
     return np.clip(picture, 0, 255).astype(np.uint8)
 

@@ -57,7 +57,8 @@ class Texture:
     def canopy(self, window: Window, colour: np.ndarray, sun: np.ndarray, crown: float) -> np.ndarray:
         """A closed wood seen from above, crowns of ``crown`` metres lit from ``sun`` (image frame): ``float32 [h, w, 3]``."""
         height = self.field(crown * 0.42)[window] + 0.4 * self.small[window]
-        slope = cv2.Sobel(height, cv2.CV_32F, 1, 0) * np.float32(sun[0]) + cv2.Sobel(height, cv2.CV_32F, 0, 1) * np.float32(sun[1])
+        right, down = cv2.Sobel(height, cv2.CV_32F, 1, 0), cv2.Sobel(height, cv2.CV_32F, 0, 1)
+        slope = right * np.float32(sun[0]) + down * np.float32(sun[1])
         relief = slope / (slope.std() + 1e-3)
         light = np.clip(0.92 - 0.24 * relief + 0.1 * height + 0.06 * self.wide[window], 0.3, 1.7)[..., None]
         tint = np.array([10.0, 6.0, -6.0], np.float32) * self.middle[window][..., None]

@@ -24,7 +24,7 @@ def trees(site: Site, spots: np.ndarray, crown: tuple[float, float] = (4.0, 10.0
     crowns = spots[:, None] + turns
     pixels = canvas.pixels(spots)
     near = ((pixels > -12 / canvas.gsd) & (pixels < np.array([canvas.width, canvas.height]) + 12 / canvas.gsd)).all(axis=1)
-    good = near.copy()
+    good = np.array(near)
     if near.any():
         good[near] = canvas.free(crowns[near] * 0.3 + spots[near, None] * 0.7, allowed)
     colours = _leaves(site, len(spots))
@@ -102,7 +102,7 @@ def wood(site: Site, centre: np.ndarray, radius: float) -> None:
 
 def _moved(cover: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """A coverage map moved by whole pixels (x, y)."""
-    x, y = (int(round(v)) for v in pixels)
+    x, y = (round(float(v)) for v in pixels)
     height, width = cover.shape
     moved = np.zeros_like(cover)
     x0, x1, y0, y1 = max(0, x), min(width, width + x), max(0, y), min(height, height + y)

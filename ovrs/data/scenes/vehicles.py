@@ -90,7 +90,7 @@ def plane(site: Site, frame: Frame, length: float) -> None:
     spine = frame.place(np.array([[0.42, 0.0], [-0.3, 0.0]]) * length)
     nose = frame.place(np.array([[0.46, 0.03], [0.475, 0.0], [0.46, -0.03], [0.44, -0.03], [0.45, 0.0], [0.44, 0.03]]) * length)
     half_wings = [frame.place((_WING if airliner else _STRAIGHT_WING) * (1, side) * length) for side in (1, -1)]
-    if not canvas.free(half_wings[0][None], DRIVEN + (Label.GRASS,))[0]:
+    if not canvas.free(half_wings[0][None], (*DRIVEN, Label.GRASS))[0]:
         return
 
     def draw() -> None:

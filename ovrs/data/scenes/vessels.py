@@ -9,7 +9,7 @@ from ovrs.data.scenes.shapes import Frame
 from ovrs.data.scenes.site import Site
 
 _HULL = np.array([[0.5, 0.0], [0.42, 0.24], [0.3, 0.42], [0.14, 0.5], [-0.38, 0.5], [-0.5, 0.4]])
-_RIVER_DECKS = np.array([[150, 72, 58], [96, 104, 104], [120, 92, 76], [84, 110, 96], [168, 160, 148], [70, 84, 110]], np.float32)
+_DECKS = np.array([[150, 72, 58], [96, 104, 104], [120, 92, 76], [84, 110, 96], [168, 160, 148], [70, 84, 110]], np.float32)
 
 
 def ship(site: Site, frame: Frame, length: float, beam: float = 0.0, wake: bool = False) -> bool:
@@ -22,7 +22,7 @@ def ship(site: Site, frame: Frame, length: float, beam: float = 0.0, wake: bool 
     if wake:
         _wake(site, frame, length, beam)
     parts = _freighter(site, frame, length, beam) if length > 30 else _boat(site, frame, length, beam)
-    rim = pick(_RIVER_DECKS, site.rng, 8) * 0.6 if length > 30 else np.clip(WHITE + site.rng.normal(0, 6, 3), 0, 255)
+    rim = pick(_DECKS, site.rng, 8) * 0.6 if length > 30 else np.clip(WHITE + site.rng.normal(0, 6, 3), 0, 255)
 
     def draw() -> None:
         canvas.fill(hull, rim, Label.SHIP)
@@ -35,7 +35,8 @@ def ship(site: Site, frame: Frame, length: float, beam: float = 0.0, wake: bool 
 
 
 def _inner(frame: Frame, length: float, beam: float, share: float) -> np.ndarray:
-    return frame.place(np.concatenate([_HULL, _HULL[:0:-1] * (1, -1)]) * (length * (1 - (1 - share) * beam / length), beam * share))
+    shorter = length * (1 - (1 - share) * beam / length)
+    return frame.place(np.concatenate([_HULL, _HULL[:0:-1] * (1, -1)]) * (shorter, beam * share))
 
 
 def _boat(site: Site, frame: Frame, length: float, beam: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -56,7 +57,7 @@ def _boat(site: Site, frame: Frame, length: float, beam: float) -> list[tuple[np
 def _freighter(site: Site, frame: Frame, length: float, beam: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """The deck of a barge, tanker or container ship, its bridge house near the stern."""
     rng = site.rng
-    deck = pick(_RIVER_DECKS, rng, 8)
+    deck = pick(_DECKS, rng, 8)
     parts = [(_inner(frame, length, beam, 0.88), deck)]
     kind = int(rng.integers(3))
     bays = np.arange(-0.26 * length, 0.33 * length, 6.6 if kind == 0 else max(7.0, 0.12 * length))
@@ -82,10 +83,10 @@ def _wake(site: Site, frame: Frame, length: float, beam: float) -> None:
     """Foam astern and the two arms from the bow, on water only."""
     canvas = site.canvas
     trail = length * site.between(2.0, 4.5)
-    foam = np.zeros((canvas.height, canvas.width), np.uint8)
+    foam: np.ndarray = np.zeros((canvas.height, canvas.width), np.uint8)
     for share, strength in ((1.0, 60), (0.55, 110), (0.22, 190)):
-        tail = np.array([[-0.4 * length, -0.3 * beam], [-0.4 * length, 0.3 * beam],
-                         [-0.5 * length - trail * share, 0.55 * beam], [-0.5 * length - trail * share, -0.55 * beam]])  # fmt: skip
+        stern, end = -0.4 * length, -0.5 * length - trail * share
+        tail = np.array([[stern, -0.3 * beam], [stern, 0.3 * beam], [end, 0.55 * beam], [end, -0.55 * beam]])
         foam = cv2.max(foam, cv2.convertScaleAbs(canvas.mask(frame.place(tail)), alpha=strength / 255))
     for side in (-1, 1):
         arm = np.array([[0.42 * length, side * 0.2 * beam], [-0.3 * length - 0.5 * trail, side * (0.7 * beam + 0.16 * trail)]])
@@ -126,9 +127,12 @@ def moorings(site: Site, frame: Frame, length: float, width: float, size: tuple[
             boat = site.between(*size)
             beam = max(2.0, boat * 0.3) if small else boat * site.between(0.15, 0.19)
             if site.rng.random() < share:
+                turned = site.chance(0.5)
                 if small:
-                    berth = frame.at(x + 0.5 * beam, side * (0.5 * width + 0.5 * boat + 0.6), 0.5 * np.pi * (1 if site.chance(0.5) else -1))
+                    quarter = 0.5 * np.pi if turned else -0.5 * np.pi
+                    berth = frame.at(x + 0.5 * beam, side * (0.5 * width + 0.5 * boat + 0.6), quarter)
                 else:
-                    berth = frame.at(x + 0.5 * boat, side * (0.5 * width + 0.5 * beam + 1.0), np.pi if site.chance(0.5) else 0.0)
+                    alongside = side * (0.5 * width + 0.5 * beam + 1.0)
+                    berth = frame.at(x + 0.5 * boat, alongside, np.pi if turned else 0.0)
                 ship(site, berth, boat, beam)
             x += (beam + 1.1) if small else boat + site.between(4.0, 12.0)

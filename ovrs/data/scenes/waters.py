@@ -20,7 +20,7 @@ class Shore:
 
 def flood(site: Site, cover: np.ndarray, shore: Shore | None = None, shelf: float = 12.0, surf: bool = False) -> None:
     """Put water where ``cover`` (uint8 [H, W]) is above a half, tinted over ``shelf`` metres from the shore."""
-    canvas, palette, gsd = site.canvas, site.palette, site.canvas.gsd
+    canvas, gsd = site.canvas, site.canvas.gsd
     wet = (cover > 127).astype(np.uint8)
     if not wet.any():
         return
@@ -43,7 +43,7 @@ def flood(site: Site, cover: np.ndarray, shore: Shore | None = None, shelf: floa
 
 def _surface(site: Site, depth: np.ndarray, shelf: float) -> np.ndarray:
     """The water's colour ``float32 [H, W, 3]`` from its distance to the shore in metres."""
-    canvas, palette, texture = site.canvas, site.palette, site.canvas.texture
+    palette, texture = site.palette, site.canvas.texture
     shallow = np.exp(-np.maximum(depth + 0.25 * shelf * texture.middle, 0.0) / np.float32(shelf))[..., None]
     colour = palette.deep + (palette.shallow - palette.deep) * shallow * np.float32(site.between(0.5, 1.0))
     heading = site.between(0.0, np.pi)
