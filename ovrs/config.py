@@ -184,7 +184,7 @@ def load_config(config_file: str, options: Sequence[str] = ()) -> CfgNode:
         cfg.merge_from_file(path, allow_unsafe=False)
         cfg.merge_from_list(list(options))
     except KeyError as error:
-        raise ConfigError(f"{path}: unknown configuration key: {error.args[0]}; ovrs/config.py lists those that exist") from error
+        raise ConfigError(f"{path}: unknown configuration key: {error.args[0]}; ovrs/config.py lists all") from error
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
     except Exception as error:

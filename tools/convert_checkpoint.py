@@ -2,8 +2,8 @@
 
     python tools/convert_checkpoint.py SOURCE TARGET --layout catseg|ovrs
 
-SOURCE is a .pth (a state dict, or Detectron2's with one under "model") or .safetensors; TARGET is written as .safetensors. Train
-or evaluate with it through ``--config-file configs/baselines/catseg_vitb16.yaml MODEL.WEIGHTS TARGET`` (or ovrs_vitb16.yaml).
+SOURCE is a .pth (a state dict, or Detectron2's with one under "model") or .safetensors; TARGET is written as .safetensors.
+Train or evaluate with it through configs/baselines/catseg_vitb16.yaml (or ovrs_vitb16.yaml) and MODEL.WEIGHTS TARGET.
 """
 
 from __future__ import annotations

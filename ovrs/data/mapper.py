@@ -19,6 +19,10 @@ from ovrs.data.catalog import IGNORE_LABEL, vocabulary_of
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
 
+# Drawing a scene costs ten times what reading and augmenting one does, so each worker keeps what it has drawn, up to this.
+KEPT_BYTES = 2**30
+_kept_scenes: dict[tuple[int, int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+
 
 class SegmentationMapper:
     """Detectron2's mapper contract: a dict of a data set in, a dict for a model out.
@@ -114,7 +118,12 @@ def read_entry(entry: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uin
     if "scene_seed" in entry:
         from ovrs.data.scenes import draw_scene
 
-        scene = draw_scene(entry["scene_seed"], entry["scene_index"], size=entry["scene_size"])
+        key = (entry["scene_seed"], entry["scene_index"], entry["scene_size"])
+        if key in _kept_scenes:
+            return _kept_scenes[key]
+        scene = draw_scene(key[0], key[1], size=key[2])
+        if len(_kept_scenes) * (scene.image.nbytes + scene.labels.nbytes) < KEPT_BYTES:
+            _kept_scenes[key] = scene.image, scene.labels
         return scene.image, scene.labels
     return read_rgb(entry["file_name"]), read_labels(entry["sem_seg_file_name"])
 

@@ -1,6 +1,7 @@
 """Systems (one file each), their shared base, and the encoders and blocks they are built from."""
 
 from ovrs.modeling.aeroseg import AerOSeg
+from ovrs.modeling.dense_alignment import DenseAlignment
 from ovrs.modeling.segmentation_model import InferenceSettings, Prediction, SegmentationModel
 
-__all__ = ["AerOSeg", "InferenceSettings", "Prediction", "SegmentationModel"]
+__all__ = ["AerOSeg", "DenseAlignment", "InferenceSettings", "Prediction", "SegmentationModel"]

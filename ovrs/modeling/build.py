@@ -17,6 +17,7 @@ from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
+from ovrs.modeling.checkpoints import load_sam, load_vision_language
 from ovrs.modeling.encoders.guidance import GuidanceEncoder, build_guidance
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 from ovrs.modeling.losses import LossSettings
@@ -66,9 +67,7 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
     else:
         encoder = build_open_clip(keys.NAME, taps=taps, train=keys.TRAIN)
     if keys.WEIGHTS:
-        from ovrs.modeling.checkpoints import load_clip
-
-        load_clip(encoder, keys.WEIGHTS)
+        load_vision_language(encoder, keys.WEIGHTS)
     elif keys.NAME != "small" and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.VISION_LANGUAGE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return encoder
@@ -85,8 +84,6 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs three entries (F_g^1, F_g^2, F_g^3), got {list(keys.LAYERS)}")
     encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN)
     if keys.WEIGHTS:
-        from ovrs.modeling.checkpoints import load_sam
-
         load_sam(encoder, keys.WEIGHTS)
     elif keys.NAME.startswith("sam") and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)

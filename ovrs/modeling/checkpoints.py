@@ -55,7 +55,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         raise WeightsError(f"{path}: not readable as safetensors: {error}") from error
 
 
-def write_state_dict(state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+def write_state_dict(
+    state: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write tensors as safetensors, under a temporary name first.
 
     Raises:
@@ -112,9 +114,12 @@ def _list(what: str, names: list[str]) -> str:
     return f"{len(names)} {what} ({', '.join(names[:SHOWN])}{more})"
 
 
-def load_clip(encoder: VisionLanguageEncoder, path: str | os.PathLike[str]) -> None:
-    """Load CLIP weights under their OpenAI names (fused or split attention) into an encoder with CLIP's text tower."""
-    load_state_dict(encoder, from_clip_names(split_fused_attention(read_state_dict(path))), str(path))
+def load_vision_language(encoder: VisionLanguageEncoder, path: str | os.PathLike[str]) -> None:
+    """Load an encoder's weights: CLIP's under their OpenAI names (attention fused or split), or those of one of our systems."""
+    state = read_state_dict(path)
+    prefix = "vision_language."
+    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    load_state_dict(encoder, own or from_clip_names(split_fused_attention(state)), str(path))
 
 
 def load_sam(encoder: GuidanceEncoder, path: str | os.PathLike[str]) -> None:
@@ -148,4 +153,3 @@ def from_clip_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in state.items()
         if name not in skipped
     }
-

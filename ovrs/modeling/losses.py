@@ -25,7 +25,11 @@ class LossSettings:
 
 
 def segmentation_loss(
-    logits: Tensor, target: Tensor, *, ignored: Literal["negative", "mask"] = "negative", reduction: Literal["mean", "class_sum"] = "mean"
+    logits: Tensor,
+    target: Tensor,
+    *,
+    ignored: Literal["negative", "mask"] = "negative",
+    reduction: Literal["mean", "class_sum"] = "mean",
 ) -> Tensor:
     """Binary cross entropy of every class at every pixel (eq. 12).
 
@@ -57,7 +61,7 @@ def segmentation_loss(
 
 
 def semantic_loss(psi: Tensor, target: Tensor, *, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
-    """L_sem of eq. 13: squared error of psi [B, H, W, C] against the detached target; a mean, or a sum averaged over the batch."""
+    """L_sem of eq. 13: squared error of psi [B, H, W, C] against the detached target, as a mean or a sum per image."""
     error = (psi.float() - target.detach().float()).square()
     return error.mean() if reduction == "mean" else error.sum() / len(psi)
 

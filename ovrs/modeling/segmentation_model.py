@@ -299,7 +299,7 @@ class SegmentationModel(nn.Module, ABC):
         return resize(scores[..., : inside[0], : inside[1]], (size[0], size[1]))[0]
 
     def _catseg_map(self, image: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """CAT-Seg's protocol: squeezed to 640 x 640, windows of 384 at stride 256 averaged, then averaged with one view at 384."""
+        """CAT-Seg's protocol: squeezed to 640 x 640, the mean of four windows of 384, averaged with one view at 384."""
         side, window = 640, 384
         image = resize(image[None].to(self.device, torch.float32), (side, side))
         size = (window, window)
@@ -326,7 +326,7 @@ def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
 
 
 def _stack(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A training batch: images [B, 3, H, W] and targets [B, H, W], padded to the largest (image edge repeated, target ignored)."""
+    """A training batch: images [B, 3, H, W] and targets [B, H, W], padded to the largest (edges repeated, targets ignored)."""
     height = max(entry["image"].shape[-2] for entry in inputs)
     width = max(entry["image"].shape[-1] for entry in inputs)
     height, width = height + -height % multiple, width + -width % multiple

@@ -173,7 +173,8 @@ def test_a_constant_model_gives_a_constant_map_under_windows(model, monkeypatch)
     for settings in (InferenceSettings("sliding", 32, 0.3), InferenceSettings("sliding", 32, 0.5, True)):
         monkeypatch.setattr(model, "inference", settings)
         seen = []
-        scores = model.score_map(picture(75, 130), WORDS, lambda done, total: seen.append((done, total)))
+        report = seen.append
+        scores = model.score_map(picture(75, 130), WORDS, lambda done, total, report=report: report((done, total)))
         close(scores, torch.arange(3).float().sigmoid().view(3, 1, 1).expand_as(scores), 1e-6)
         assert seen[-1][0] == seen[-1][1] == len(seen) > 1
 
@@ -181,7 +182,9 @@ def test_a_constant_model_gives_a_constant_map_under_windows(model, monkeypatch)
 def test_cat_seg_s_protocol_is_four_windows_and_a_global_view(model, monkeypatch):
     seen = []
     monkeypatch.setattr(model, "inference", InferenceSettings("catseg"))
-    monkeypatch.setattr(model, "scores", lambda views, vocabulary: seen.append(views.shape) or views.mean(1, keepdim=True) / 100)
+    monkeypatch.setattr(
+        model, "scores", lambda views, vocabulary: seen.append(views.shape) or views.mean(1, keepdim=True) / 100
+    )
     image = picture(300, 500)
     answer = model([{"image": image, "vocabulary": Vocabulary.parse("ship")}])[0]["sem_seg"]
     assert seen == [(1, 3, 384, 384)] * 5 and answer.shape == (1, 300, 500)

@@ -85,14 +85,18 @@ def test_best_matching_takes_the_highest_peaks_of_each_image():
 # --------------------------------------------------------- spatial refinement
 
 
-@pytest.mark.parametrize(("size", "window", "shift"), [((4, 4), 2, 0), ((4, 4), 2, 1), ((5, 7), 3, 1), ((2, 6), 3, 1), ((3, 3), 4, 2)])
+@pytest.mark.parametrize(
+    ("size", "window", "shift"), [((4, 4), 2, 0), ((4, 4), 2, 1), ((5, 7), 3, 1), ((2, 6), 3, 1), ((3, 3), 4, 2)]
+)
 def test_window_attention_equals_full_attention_where_a_pair_of_patches_shares_a_shifted_window(size, window, shift):
     height, width = size
     attention = randomize(GuidedWindowAttention(dim=8, guidance_dim=6, heads=2, window=window, shift=shift))
     x, guidance = torch.randn(2, 3, height, width, 8), torch.randn(2, 1, height, width, 6)
     both = torch.cat([x, guidance.expand(-1, 3, -1, -1, -1)], dim=-1).flatten(2, 3)
-    heads = [layer(part).unflatten(-1, (2, 4)).transpose(2, 3) for layer, part in
-             ((attention.q, both), (attention.k, both), (attention.v, x.flatten(2, 3)))]
+    heads = [
+        layer(part).unflatten(-1, (2, 4)).transpose(2, 3)
+        for layer, part in ((attention.q, both), (attention.k, both), (attention.v, x.flatten(2, 3)))
+    ]
 
     def window_of(position, length):
         if length <= window:
@@ -130,7 +134,7 @@ def test_attention_in_half_precision_keeps_its_type_and_its_gradient():
 
 def linear_attention_reference(block, phi, text):
     """Eq. 6 by loops over patches, classes and heads, padding tokens spelled out."""
-    batch, classes, height, width, dim = phi.shape
+    batch, classes, height, width, _ = phi.shape
     extra = max(block.padding - classes, 0)
     out = torch.empty_like(phi)
     for b, y, x in itertools.product(range(batch), range(height), range(width)):
@@ -237,8 +241,12 @@ def test_back_projection_concatenates_classes_at_each_patch():
 
 
 def test_back_projection_of_another_class_list_leaves_the_rest_loadable():
-    source = torch.nn.ModuleDict({"back": SemanticBackProjection(classes=3, dim=4, hidden=[6], target_dim=5), "x": torch.nn.Linear(2, 2)})
-    target = torch.nn.ModuleDict({"back": SemanticBackProjection(classes=7, dim=4, hidden=[6], target_dim=5), "x": torch.nn.Linear(2, 2)})
+    source = torch.nn.ModuleDict(
+        {"back": SemanticBackProjection(classes=3, dim=4, hidden=[6], target_dim=5), "x": torch.nn.Linear(2, 2)}
+    )
+    target = torch.nn.ModuleDict(
+        {"back": SemanticBackProjection(classes=7, dim=4, hidden=[6], target_dim=5), "x": torch.nn.Linear(2, 2)}
+    )
     before = target["back"].mlp[0].weight.clone()
     target.load_state_dict(source.state_dict())
     close(target["x"].weight, source["x"].weight)

@@ -9,7 +9,7 @@ from parts import tiny_aeroseg, tiny_sam
 from ovrs.errors import OutputError, WeightsError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.checkpoints import (
-    load_clip,
+    load_vision_language,
     load_sam,
     load_state_dict,
     load_weights,
@@ -110,7 +110,7 @@ def test_clip_is_read_under_its_own_names_with_fused_attention(tmp_path):
     source, copy = open_clip.CLIP(**sizes), open_clip.CLIP(**sizes)
     torch.save(source.state_dict(), tmp_path / "clip.pt")
     encoder = VisionLanguageEncoder(visual=copy.visual, text=ClipText(copy, lambda texts: torch.ones(len(texts), 8).long()))
-    load_clip(encoder, tmp_path / "clip.pt")
+    load_vision_language(encoder, tmp_path / "clip.pt")
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(encoder.global_embedding(image), source.eval().encode_image(image), rtol=1e-5, atol=1e-5)

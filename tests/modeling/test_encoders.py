@@ -109,7 +109,9 @@ def trained_names(module):
 def test_attention_trains_queries_and_values_of_both_towers_and_nothing_else(clip):
     ours = clip[1]
     ours.set_trainable("attention")
-    blocks = [f"visual.transformer.resblocks.{i}" for i in range(3)] + [f"text_tower.transformer.resblocks.{i}" for i in range(2)]
+    blocks = [f"visual.transformer.resblocks.{i}" for i in range(3)] + [
+        f"text_tower.transformer.resblocks.{i}" for i in range(2)
+    ]
     expected = {f"{block}.attn.{part}_proj_weight" for block in blocks for part in "qv"}
     # The dense path reads only the values of the last visual block.
     assert trained_names(ours) == expected - {"visual.transformer.resblocks.2.attn.q_proj_weight"}

@@ -24,7 +24,9 @@ import formula  # noqa: E402
 
 
 def build(layout):
-    cfg = load_config(str(ROOT / "configs" / "baselines" / f"{layout}_vitb16.yaml"), ["MODEL.DEVICE", "cpu", "DATASETS.TRAIN", "()"])
+    cfg = load_config(
+        str(ROOT / "configs" / "baselines" / f"{layout}_vitb16.yaml"), ["MODEL.DEVICE", "cpu", "DATASETS.TRAIN", "()"]
+    )
     return build_model(cfg).eval()
 
 
@@ -34,7 +36,9 @@ def catseg(tmp_path_factory):
     folder = tmp_path_factory.mktemp("golden")
     state = formula.weights("catseg")
     assert formula.digest(state) == formula.CATSEG_HASH
-    torch.save({"model": {name: torch.from_numpy(value) for name, value in state.items()}, "iteration": 3}, folder / "model.pth")
+    torch.save(
+        {"model": {name: torch.from_numpy(value) for name, value in state.items()}, "iteration": 3}, folder / "model.pth"
+    )
     arguments = [str(folder / "model.pth"), str(folder / "model.safetensors"), "--layout", "catseg"]
     assert convert_checkpoint.main(arguments) == 0
     model = build("catseg")
@@ -82,7 +86,9 @@ def test_the_ovrs_layout_is_that_of_the_ovrs_setting():
 
 @pytest.mark.parametrize("layout", ["catseg", "ovrs"])
 def test_layouts_convert_there_and_back(layout):
-    names = {name: torch.tensor(0.0) for name in json.loads((GOLDEN / f"{layout}_keys.json").read_text()) if "attn_mask" not in name}
+    names = {
+        name: torch.tensor(0.0) for name in json.loads((GOLDEN / f"{layout}_keys.json").read_text()) if "attn_mask" not in name
+    }
     ours = from_layout(names, layout)
     assert len(ours) == len(names)
     assert set(to_layout(ours, layout)) == set(names)

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from ovrs.modeling.losses import alignment_loss, segmentation_loss, semantic_loss
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -12,11 +14,11 @@ def test_windows_cover_everything_and_their_weights_sum_to_one(length, window, o
     weights = window_weights(length, window, starts)
     total = torch.zeros(length)
     for start, row in zip(starts, weights, strict=True):
-        assert 0 <= start and start + len(row) <= length
+        assert start >= 0 and start + len(row) <= length
         total[start : start + len(row)] += row
     assert torch.allclose(total, torch.ones(length), atol=1e-6)
     assert (weights > 0).all()
-    for before, after in zip(starts, starts[1:], strict=False):
+    for before, after in pairwise(starts):
         assert after - before <= max(int(window * (1 - overlap)), 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class SemanticBackProjection(nn.Module):
         self.classes = classes
         widths = (max(classes, 1) * dim, *hidden, target_dim)
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.GELU()]
         self.mlp = nn.Sequential(*layers[:-1])
 
@@ -52,4 +53,4 @@ class SemanticBackProjection(nn.Module):
             logger.info("back-projection weights are of another class list: left as they are (training only)")
             for name, value in own.items():
                 state_dict[name] = value
-        super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -80,7 +80,7 @@ class GuidedWindowAttention(nn.Module):
     def _mask(
         self, height: int, width: int, windows: tuple[int, int], shifts: tuple[int, int], device: torch.device
     ) -> Tensor | None:
-        """0 where two tokens of a window are neighbours in the image, -inf elsewhere [1, windows*heads, L, L]; None if all are."""
+        """[1, windows*heads, L, L]: 0 where two tokens of a window are neighbours in the image, else -inf; None if all are."""
         key = (height, width, windows, shifts, device)
         if key not in self._masks:
             if len(self._masks) >= 16:  # sizes differ from image to image only at a scene's edges

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,19 +43,21 @@ class AttentionAwareUpsampling(nn.Module):
 
     def forward(self, x: Tensor, guidance: Tensor, *, chunk: int = 0) -> Tensor:
         """``x`` [B, N, C, H, W] and ``guidance`` [B, G, 2H, 2W] -> [B, N, dim, 2H, 2W]."""
-        if self.attention:
-            guidance = self._weigh(x, guidance)
-        guidance = guidance.unsqueeze(1)
-        return map_classes(lambda part: self._stage(part, guidance), x, chunk)
+        weighted = self.weigh(x, guidance).unsqueeze(1)
+        return map_classes(lambda part: self.stage(part, weighted), x, chunk)
 
-    def _weigh(self, x: Tensor, guidance: Tensor) -> Tensor:
+    def weigh(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """The guidance as the class average of ``x`` weighs it (eqs. 8 to 10), or as it is."""
+        if not self.attention:
+            return guidance
         # The transposed convolution is linear, so the class average may be upsampled instead of every class.
         average = self.up(x.mean(dim=1))
         by_channel = self.channel_weight(average.mean(dim=(2, 3), keepdim=True))  # eq. 8
         by_place = self.spatial_weight(average.mean(dim=1, keepdim=True))  # eq. 9
         return by_channel * guidance + by_place * guidance + guidance  # eq. 10
 
-    def _stage(self, x: Tensor, guidance: Tensor) -> Tensor:
+    def stage(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """The classes ``x`` [B, N, C, H, W] with guidance already weighted [B, 1, G, 2H, 2W]."""
         large = self.up(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         guidance = guidance.to(large.dtype).expand(-1, x.shape[1], -1, -1, -1)
         return self.conv(torch.cat([large, guidance], dim=2).flatten(0, 1)).unflatten(0, x.shape[:2])  # eq. 11
@@ -83,12 +86,11 @@ class UpsamplingDecoder(nn.Module):
 
     def forward(self, phi: Tensor, guidance: Sequence[Tensor], *, chunk: int = 0) -> Tensor:
         """phi'' [B, N, H, W, C] and guidance at 2x and 4x -> logits [B, N, 4H, 4W]."""
-        first, last = self.stages
+        first, last = (cast(AttentionAwareUpsampling, stage) for stage in self.stages)
         x = first(phi.permute(0, 1, 4, 2, 3), guidance[0], chunk=chunk)
-        if not last.attention:
-            return map_classes(lambda part: self._logits(last(part, guidance[1])), x, chunk)
-        weighted = last._weigh(x, guidance[1]).unsqueeze(1)
-        return map_classes(lambda part: self._logits(last._stage(part, weighted)), x, chunk)
+        # The last stage and the head in one go per chunk: the widest features never stand beside each other.
+        weighted = last.weigh(x, guidance[1]).unsqueeze(1)
+        return map_classes(lambda part: self._logits(last.stage(part, weighted)), x, chunk)
 
     def _logits(self, x: Tensor) -> Tensor:
         return self.head(x.flatten(0, 1)).squeeze(1).unflatten(0, x.shape[:2])

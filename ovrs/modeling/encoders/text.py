@@ -20,9 +20,9 @@ class ClipText(nn.Module):
     exactly that of the full 77 tokens.
     """
 
-    def __init__(self, clip: nn.Module, tokenizer: Any, *, batch_size: int = 256) -> None:
+    def __init__(self, clip: Any, tokenizer: Any, *, batch_size: int = 256) -> None:
         super().__init__()
-        self.transformer = clip.transformer
+        self.transformer: Any = clip.transformer
         self.token_embedding = clip.token_embedding
         self.positional_embedding = clip.positional_embedding
         self.ln_final = clip.ln_final
@@ -61,8 +61,10 @@ class SentenceText(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.sentences = SentenceEncoder()
-        self.projection = nn.Linear(self.sentences.dim, dim, bias=False)
+        # The bias can take away what all prompts of one template have in common, which is most of a sentence's embedding.
+        self.projection = nn.Linear(self.sentences.dim, dim)
         nn.init.orthogonal_(self.projection.weight)
+        nn.init.zeros_(self.projection.bias)
 
     @property
     def dim(self) -> int:
