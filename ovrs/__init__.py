@@ -1,3 +1,3 @@
-"""ovrs: open-vocabulary segmentation for remote sensing; an image and a vocabulary go in, a map of that vocabulary comes out."""
+"""ovrs: open-vocabulary segmentation for remote sensing. An image and a vocabulary go in, a map of it comes out."""
 
 __version__ = "0.1.0"

@@ -9,9 +9,9 @@ from parts import tiny_aeroseg, tiny_sam
 from ovrs.errors import OutputError, WeightsError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.checkpoints import (
-    load_vision_language,
     load_sam,
     load_state_dict,
+    load_vision_language,
     load_weights,
     read_metadata,
     read_state_dict,
