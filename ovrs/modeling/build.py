@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
 from torch import nn
 
+from ovrs.data.catalog import vocabulary_of
 from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
@@ -21,7 +21,8 @@ from ovrs.modeling.checkpoints import load_sam, load_vision_language
 from ovrs.modeling.encoders.guidance import GuidanceEncoder, build_guidance
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 from ovrs.modeling.losses import LossSettings
-from ovrs.modeling.segmentation_model import InferenceSettings, PixelNormalization
+from ovrs.modeling.segmentation_model import PixelNormalization
+from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import TEMPLATES
 
 logger = logging.getLogger(__name__)
@@ -175,5 +176,5 @@ def _back_projection(cfg: CfgNode, dims: dict[str, int]) -> SemanticBackProjecti
 
 def _training_classes(cfg: CfgNode) -> int:
     """How many classes the training set gives labels of."""
-    vocabulary = MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).vocabulary
+    vocabulary = vocabulary_of(cfg.DATASETS.TRAIN[0])
     return (vocabulary.seen_only() if cfg.DATASETS.TRAIN_CLASSES == "seen" else vocabulary).num_classes

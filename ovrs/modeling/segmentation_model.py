@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,39 +14,15 @@ from torch import Tensor, nn
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import IGNORED
-from ovrs.modeling.windows import pad_to_multiple, resize, window_starts, window_weights
+from ovrs.modeling.windows import InferenceSettings, Progress, catseg_scores, pad_to_multiple, resize, sliding_scores
 from ovrs.vocabulary import Vocabulary
 
-Progress = Callable[[int, int], None]
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 KEPT_VOCABULARIES = 8
 # Logit of a row that was left out of the aggregation (CAT-Seg's value): its score is 0.
 LEFT_OUT = -100.0
 # Scores enlarged at a time when a map is drawn from them (floats; 128 MiB).
 ENLARGED_VALUES = 2**25
-
-
-@dataclass(frozen=True)
-class InferenceSettings:
-    """How an image is read in evaluation (``cfg.TEST``).
-
-    Attributes:
-        mode: ``whole`` one pass; ``sliding`` overlapping tiles at the image's own size; ``catseg`` CAT-Seg's protocol.
-        tile: side of a tile in pixels; rounded down to whole patches.
-        overlap: least share of a tile that neighbours overlap by.
-        global_view: average the tiles with one view of the whole image at tile size.
-    """
-
-    mode: Literal["whole", "sliding", "catseg"] = "sliding"
-    tile: int = 384
-    overlap: float = 1 / 3
-    global_view: bool = False
-
-    def __post_init__(self) -> None:
-        if self.mode not in ("whole", "sliding", "catseg"):
-            raise ConfigError(f"TEST.INFERENCE is {self.mode!r}; choose whole, sliding or catseg")
-        if self.tile < 1 or not 0 <= self.overlap < 1:
-            raise ConfigError(f"TEST.TILE {self.tile} must be positive and TEST.OVERLAP {self.overlap} in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -174,7 +150,7 @@ class SegmentationModel(nn.Module, ABC):
         images, targets = _stack(inputs, self.size_divisor, self.device)
         with self.autocast():
             # A class is trained under its name alone: synonyms are drawn by the data loader, one a batch.
-            return self.losses(images, self.text_features([cls.name for cls in vocabulary.classes]), targets)
+            return self.losses(self._squeeze(images), self.text_features([cls.name for cls in vocabulary.classes]), targets)
 
     @torch.no_grad()
     def _answer(self, entry: dict[str, Any]) -> Tensor:
@@ -206,9 +182,8 @@ class SegmentationModel(nn.Module, ABC):
             vocabulary: the score of a class is that of its best word. A background given by a threshold is a channel of
                 that constant.
         """
-        if self.fixed_size:
-            images = resize(images, (self.fixed_size, self.fixed_size))
-        images = pad_to_multiple(images.to(self.device, torch.float32), self.size_divisor)
+        images = self._squeeze(images.to(self.device, torch.float32))
+        images = pad_to_multiple(images, self.size_divisor)
         with self.autocast():
             logits = self.logits(images, self.text_features(vocabulary.rows)).float()
         return _rows_to_names(logits, vocabulary)
@@ -216,11 +191,18 @@ class SegmentationModel(nn.Module, ABC):
     @torch.no_grad()
     def score_map(self, image: Tensor, vocabulary: Vocabulary, progress: Progress | None = None) -> Tensor:
         """Scores in 0..1 [N, h, w] of one image [3, H, W] as ``TEST.INFERENCE`` says, before they are enlarged."""
+
+        def read(view: Tensor) -> Tensor:
+            return self.scores(view[None], vocabulary)[0]
+
+        image = image.to(self.device, torch.float32)
         if self.inference.mode == "catseg":
-            return self._catseg_map(image, vocabulary)
+            return catseg_scores(read, image)
         if self.fixed_size or self.inference.mode == "whole":
-            return self.scores(image[None], vocabulary)[0].sigmoid()
-        return self._sliding_map(image, vocabulary, progress)
+            return read(image).sigmoid_()
+        return sliding_scores(
+            read, image, self.inference, patch=self.size_divisor, per_patch=self.scores_per_patch, progress=progress
+        )
 
     @torch.no_grad()
     def predict(self, image: Tensor, vocabulary: Vocabulary, *, progress: Progress | None = None) -> Prediction:
@@ -252,65 +234,16 @@ class SegmentationModel(nn.Module, ABC):
             best = torch.where(fits_none, 1 - best, best)
         return Prediction(labels, best)
 
+    def _squeeze(self, images: Tensor) -> Tensor:
+        """[B, 3, H, W] at the fixed size, if there is one."""
+        return resize(images, (self.fixed_size, self.fixed_size)) if self.fixed_size else images
+
     def _full_size(self, image: Tensor) -> tuple[int, int]:
         """The size in pixels that a score map of ``image`` covers: padded, unless the image was squeezed as it is."""
         height, width = image.shape[-2:]
         if self.fixed_size or self.inference.mode == "catseg":
             return height, width
         return height + -height % self.size_divisor, width + -width % self.size_divisor
-
-    # ---------------------------------------------------------------- windows
-
-    def _sliding_map(self, image: Tensor, vocabulary: Vocabulary, progress: Progress | None) -> Tensor:
-        """Overlapping tiles, blended at four scores a patch; tiles start at whole patches, so scores never fall between."""
-        patch, per_patch = self.size_divisor, self.scores_per_patch
-        image = pad_to_multiple(image.to(self.device, torch.float32), patch)
-        grid = (image.shape[-2] // patch, image.shape[-1] // patch)
-        tile = max(self.inference.tile // patch, 1)
-        starts = [window_starts(length, tile, self.inference.overlap) for length in grid]
-        weights = [
-            window_weights(length * per_patch, tile * per_patch, [start * per_patch for start in axis]).to(self.device)
-            for length, axis in zip(grid, starts, strict=True)
-        ]
-        total = len(starts[0]) * len(starts[1])
-        canvas = torch.zeros(len(vocabulary), grid[0] * per_patch, grid[1] * per_patch, device=self.device)
-        for number, (i, j) in enumerate((i, j) for i in range(len(starts[0])) for j in range(len(starts[1]))):
-            top, left = starts[0][i], starts[1][j]
-            view = image[:, top * patch : (top + tile) * patch, left * patch : (left + tile) * patch]
-            scores = self.scores(view[None], vocabulary)[0].sigmoid_()
-            scores.mul_(weights[0][i][:, None]).mul_(weights[1][j][None, :])
-            area = canvas[:, top * per_patch : (top + tile) * per_patch, left * per_patch : (left + tile) * per_patch]
-            area += scores
-            if progress:
-                progress(number + 1, total)
-        if self.inference.global_view and total > 1:
-            canvas = (canvas + self._global_map(image, vocabulary, canvas.shape[-2:])) / 2
-        return canvas
-
-    def _global_map(self, image: Tensor, vocabulary: Vocabulary, size: torch.Size) -> Tensor:
-        """The whole image at tile size, aspect kept, its scores enlarged to ``size``."""
-        height, width = image.shape[-2:]
-        scale = self.inference.tile / max(height, width)
-        small = resize(image[None], (max(round(height * scale), 1), max(round(width * scale), 1)))
-        scores = self.scores(small, vocabulary).sigmoid()
-        patch = self.size_divisor
-        padded = [side + -side % patch for side in small.shape[-2:]]
-        inside = [round(s * side / full) for s, side, full in zip(scores.shape[-2:], small.shape[-2:], padded, strict=True)]
-        return resize(scores[..., : inside[0], : inside[1]], (size[0], size[1]))[0]
-
-    def _catseg_map(self, image: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """CAT-Seg's protocol: squeezed to 640 x 640, the mean of four windows of 384, averaged with one view at 384."""
-        side, window = 640, 384
-        image = resize(image[None].to(self.device, torch.float32), (side, side))
-        size = (window, window)
-        corners = [(top, left) for top in (0, side - window) for left in (0, side - window)]
-        views = [image[..., top : top + window, left : left + window] for top, left in corners] + [resize(image, size)]
-        maps = [resize(self.scores(view, vocabulary), size)[0].sigmoid() for view in views]
-        total, count = maps[0].new_zeros(len(vocabulary), side, side), maps[0].new_zeros(side, side)
-        for (top, left), scores in zip(corners, maps, strict=False):
-            total[:, top : top + window, left : left + window] += scores
-            count[top : top + window, left : left + window] += 1
-        return (total / count + resize(maps[-1][None], (side, side))[0]) / 2
 
 
 def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:

@@ -1,12 +1,44 @@
-"""Overlapping windows over an image: where they lie, and weights that sum to one wherever they overlap."""
+"""Reading an image in windows: where they lie, and how their scores become one map."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ovrs.errors import ConfigError
+
+Progress = Callable[[int, int], None]
+Read = Callable[[Tensor], Tensor]  # a view [3, h, w] to its logits [N, ., .], padding of its sides to whole patches included
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How an image is read in evaluation (``cfg.TEST``).
+
+    Attributes:
+        mode: ``whole`` one pass; ``sliding`` overlapping tiles at the image's own size; ``catseg`` CAT-Seg's protocol.
+        tile: side of a tile in pixels; rounded down to whole patches.
+        overlap: least share of a tile that neighbours overlap by.
+        global_view: average the tiles with one view of the whole image at tile size.
+    """
+
+    mode: Literal["whole", "sliding", "catseg"] = "sliding"
+    tile: int = 384
+    overlap: float = 1 / 3
+    global_view: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("whole", "sliding", "catseg"):
+            raise ConfigError(f"TEST.INFERENCE is {self.mode!r}; choose whole, sliding or catseg")
+        if self.tile < 1 or not 0 <= self.overlap < 1:
+            raise ConfigError(f"TEST.TILE {self.tile} must be positive and TEST.OVERLAP {self.overlap} in [0, 1)")
 
 
 def window_starts(length: int, window: int, overlap: float) -> list[int]:
@@ -49,3 +81,64 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if image.shape[-2:] == size:
         return image
     return F.interpolate(image, size=size, mode="bilinear", align_corners=False)
+
+
+def sliding_scores(
+    read: Read, image: Tensor, settings: InferenceSettings, *, patch: int, per_patch: int, progress: Progress | None = None
+) -> Tensor:
+    """Scores [N, h, w] of ``image`` [3, H, W] padded to whole patches, ``per_patch`` a patch, blended from overlapping tiles.
+
+    Tiles start at whole patches, so scores never fall between those of a neighbour.
+    """
+    image = pad_to_multiple(image, patch)
+    grid = (image.shape[-2] // patch, image.shape[-1] // patch)
+    tile = max(settings.tile // patch, 1)
+    starts = [window_starts(length, tile, settings.overlap) for length in grid]
+    weights = [
+        window_weights(length * per_patch, tile * per_patch, [start * per_patch for start in axis]).to(image.device)
+        for length, axis in zip(grid, starts, strict=True)
+    ]
+    canvas: Tensor | None = None
+    places = list(product(enumerate(starts[0]), enumerate(starts[1])))
+    for number, ((i, top), (j, left)) in enumerate(places, start=1):
+        view = image[:, top * patch : (top + tile) * patch, left * patch : (left + tile) * patch]
+        scores = read(view).sigmoid()
+        scores = scores * weights[0][i][:, None] * weights[1][j][None, :]
+        if canvas is None:
+            canvas = scores.new_zeros(len(scores), grid[0] * per_patch, grid[1] * per_patch)
+        height, width = scores.shape[-2:]
+        canvas[:, top * per_patch :, left * per_patch :][:, :height, :width] += scores
+        if progress:
+            progress(number, len(places))
+    assert canvas is not None
+    if settings.global_view and len(places) > 1:
+        canvas = (canvas + _global_scores(read, image, settings.tile, patch, canvas.shape[-2:])) / 2
+    return canvas
+
+
+def _global_scores(read: Read, image: Tensor, side: int, patch: int, size: torch.Size) -> Tensor:
+    """The whole image at tile size, aspect kept, its scores enlarged to ``size``."""
+    scale = side / max(image.shape[-2:])
+    height, width = (max(round(length * scale), 1) for length in image.shape[-2:])
+    scores = read(resize(image[None], (height, width))[0]).sigmoid()
+    # The view was padded to whole patches; what its own pixels got is the part to enlarge.
+    rows, columns = (
+        max(round(count * length / (length + -length % patch)), 1)
+        for count, length in zip(scores.shape[-2:], (height, width), strict=True)
+    )
+    return resize(scores[None, :, :rows, :columns], (size[0], size[1]))[0]
+
+
+def catseg_scores(read: Read, image: Tensor) -> Tensor:
+    """CAT-Seg's protocol [N, 640, 640]: the image squeezed to that, four windows of 384 averaged, then with one view at 384."""
+    side, window = 640, 384
+    image = resize(image[None], (side, side))
+    size = (window, window)
+    corners = list(product((0, side - window), repeat=2))
+    views = [image[..., top : top + window, left : left + window] for top, left in corners] + [resize(image, size)]
+    maps = [resize(read(view[0])[None], size)[0].sigmoid() for view in views]
+    total, count = maps[0].new_zeros(len(maps[0]), side, side), maps[0].new_zeros(side, side)
+    for (top, left), scores in zip(corners, maps, strict=False):
+        total[:, top : top + window, left : left + window] += scores
+        count[top : top + window, left : left + window] += 1
+    return (total / count + resize(maps[-1][None], (side, side))[0]) / 2

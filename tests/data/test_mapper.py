@@ -230,3 +230,20 @@ def test_settings_that_cannot_work_are_named(cfg, key, value):
     cfg.merge_from_list([key, value])
     with pytest.raises(ConfigError, match=f"{key} is '{value}'"):
         SegmentationMapper(cfg, True)
+
+
+def test_a_scene_is_drawn_once_by_a_worker(monkeypatch):
+    import ovrs.data.scenes as scenes
+    from ovrs.data import mapper
+
+    drawn = []
+    original = scenes.draw_scene
+    monkeypatch.setattr(scenes, "draw_scene", lambda *args, **keys: drawn.append(args) or original(*args, **keys))
+    monkeypatch.setattr(mapper, "_kept_scenes", {})
+    entries = [{"scene_seed": 5, "scene_index": index, "scene_size": 32} for index in (0, 1, 0)]
+    first, other, again = (mapper.read_entry(entry) for entry in entries)
+    assert drawn == [(5, 0), (5, 1)]
+    assert (first[0] == again[0]).all() and not (first[0] == other[0]).all()
+    monkeypatch.setattr(mapper, "KEPT_BYTES", 0)
+    mapper.read_entry({"scene_seed": 5, "scene_index": 9, "scene_size": 32})
+    assert len(mapper._kept_scenes) == 2

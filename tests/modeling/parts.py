@@ -21,7 +21,8 @@ from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import LossSettings
-from ovrs.modeling.segmentation_model import InferenceSettings, PixelNormalization
+from ovrs.modeling.segmentation_model import PixelNormalization
+from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import TEMPLATES
 
 PATCH = 8

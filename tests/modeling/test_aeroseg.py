@@ -6,7 +6,8 @@ from parts import PATCH, randomize, tiny_aeroseg, tiny_sam, tiny_vision_language
 
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.losses import LossSettings
-from ovrs.modeling.segmentation_model import LEFT_OUT, InferenceSettings
+from ovrs.modeling.segmentation_model import LEFT_OUT
+from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import Background, Vocabulary
 
 WORDS = Vocabulary.parse("ship,bridge,water")
