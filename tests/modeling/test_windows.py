@@ -2,12 +2,13 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovrs.modeling.windows import pad_to_multiple, window_starts, window_weights
 
 
+@settings(deadline=None)  # how fast is another matter
 @given(st.integers(1, 300), st.integers(1, 64), st.floats(0, 0.9))
 def test_windows_cover_everything_and_their_weights_sum_to_one(length, window, overlap):
     starts = window_starts(length, window, overlap)
