@@ -8,6 +8,7 @@
 VENV ?= .venv
 BASE_PYTHON ?=
 VOCAB ?= ship,bridge,water,building,road
+BACKGROUND ?= grass,tree,bare soil,pavement,cropland
 OUTPUT ?= output/demo
 # Worker processes of pytest, and further arguments: make test ARGS="-k vocabulary"
 WORKERS ?= 2
@@ -39,7 +40,7 @@ $(VENV)/.ovrs-ready: $(wildcard requirements/*.txt) pyproject.toml tools/create_
 	@touch $@
 
 demo: $(READY) ## segment a scene by words: the files land in output/demo
-	$(PYTHON) demo/demo.py --vocab "$(VOCAB)" --output "$(OUTPUT)" $(ARGS)
+	$(PYTHON) demo/demo.py --vocab "$(VOCAB)" --background "$(BACKGROUND)" --output "$(OUTPUT)" $(ARGS)
 
 # One thread a worker: several workers with threads of their own would fight for the cores.
 test: $(READY) ## run the tests

@@ -150,7 +150,8 @@ def run(args: argparse.Namespace) -> int:
         sources = [drawn_source(args.seed, Path(args.output))]
 
     with OutputFolder(args.output) as folder:
-        folder.check_targets((name for source in sources for name in source.results), (source.path for source in sources))
+        inputs = (source.path for source in sources if not source.drawn)
+        folder.check_targets((name for source in sources for name in source.results), inputs)
         segmenter = load_segmenter(args)
         print(f"{len(vocabulary)} classes: {', '.join(vocabulary.names)}")
         written, failed = segment_all(args, sources, segmenter, vocabulary, folder)

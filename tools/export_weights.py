@@ -1,6 +1,6 @@
-"""Turn a training checkpoint into weights to share: safetensors, without the optimizer, with a header that says what they are.
+r"""Turn a training checkpoint into weights to share: safetensors, without the optimizer, with a header that says what they are.
 
-    python tools/export_weights.py output/mini/model_final.pth configs/mini/aeroseg.safetensors --half \\
+    python tools/export_weights.py output/mini/model_final.pth configs/mini/aeroseg.safetensors --half \
         --about "configuration=configs/mini/aeroseg.yaml" "data=procedural scenes"
 
 They load like any other: MODEL.WEIGHTS, or --weights of the demo. Half precision is widened again when it is loaded.

@@ -123,9 +123,6 @@ def test_vocabulary_file_and_background_policies(run: Run, town: Path, tmp_path:
 
 
 def test_without_input_a_synthetic_scene_is_drawn(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scenes = pytest.importorskip("ovrs.data.scenes")
-    if not hasattr(scenes, "draw_scene"):
-        pytest.skip("the scenes cannot be drawn in this version")
     assert run("--seed", 3) == 0
     assert out(tmp_path) == [f"scene_3.{kind}" for kind in ("classes.tif", "confidence.tif", "overlay.png", "tif")]
     assert "synthetic" in capsys.readouterr().out

