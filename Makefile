@@ -8,7 +8,7 @@
 VENV ?= .venv
 BASE_PYTHON ?=
 VOCAB ?= ship,bridge,water,building,road
-BACKGROUND ?= grass,tree,bare soil,pavement,cropland
+BACKGROUND ?= harbor,pavement,grass,tree,bare soil,cropland,sports field
 OUTPUT ?= output/demo
 # Worker processes of pytest, and further arguments: make test ARGS="-k vocabulary"
 WORKERS ?= 2
