@@ -23,7 +23,7 @@ from ovrs.modeling.build import aeroseg_parts
 from ovrs.modeling.encoders.guidance import GuidanceEncoder
 from ovrs.modeling.losses import LossSettings, alignment_loss, segmentation_loss, semantic_loss
 from ovrs.modeling.segmentation_model import LEFT_OUT, PixelNormalization, SegmentationModel
-from ovrs.modeling.windows import pad_to_multiple, resize
+from ovrs.modeling.windows import resize
 
 
 @dataclass
@@ -149,7 +149,10 @@ class AerOSeg(SegmentationModel):
             return later, earlier, dense
         if self.guidance_size:
             images = resize(images, (self.guidance_size, self.guidance_size))
-        images = pad_to_multiple(images, self.guidance_encoder.stride)
+        # Where the two encoders' patches differ (L/14 beside SAM's 16), a little stretch keeps both maps on one frame.
+        stride = self.guidance_encoder.stride
+        height, width = (side + -side % stride for side in images.shape[-2:])
+        images = resize(images, (height, width))
         first, second, third = self.guidance_encoder(self.guidance_normalization(images)).values()
         return first, second, third
 

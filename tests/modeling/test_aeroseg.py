@@ -285,3 +285,17 @@ def test_taps_of_the_vision_language_encoder_are_those_of_the_unrotated_image():
         close(refined.guidance, alone.image(normal).dense)
         early = model.decoder_guidance[0](alone.image(normal).taps[0], (8, 8))
         close(refined.decoder_guidance[0], early)
+
+
+def test_guidance_covers_the_same_frame_where_patches_differ():
+    """40 pixels are five patches of 8 but not whole patches of SAM's 16: its input is stretched, not padded."""
+    model = tiny_aeroseg().eval()
+    seen = []
+    model.guidance_encoder.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    image = torch.arange(40.0).expand(1, 3, 40, 40)
+    with torch.no_grad():
+        model.scores(image, WORDS)
+        model.scores(image[..., :32, :32], WORDS)
+    stretched, kept = seen
+    assert stretched.shape[-2:] == (48, 48) and kept.shape[-2:] == (32, 32)
+    close(stretched[..., -1], torch.full_like(stretched[..., -1], float((39.0 - 110) / 50)))

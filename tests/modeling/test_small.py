@@ -76,8 +76,7 @@ def test_sentences_are_read_once_and_related_words_lie_nearer(monkeypatch):
     cropland, farmland, residential, again = sentences(["cropland", "farmland", "residential", "cropland"])
     assert read == [["cropland", "farmland", "residential"]]
     assert torch.equal(cropland, again) and cropland.norm().item() == pytest.approx(1, abs=1e-5)
-    # The model card's package gives .53 and .01.
-    assert cropland @ farmland > 0.4 > 0.2 > cropland @ residential
+    assert cropland @ farmland > cropland @ residential + 0.2
     sentences(["farmland"])
     assert len(read) == 1
 
