@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from ovrs.errors import VocabularyError
+from ovrs.errors import OutputError, VocabularyError
+from ovrs.files import written_whole
 from ovrs.vocabulary import Background, Vocabulary, VocabularyClass, class_from_words
 
 _CLASS_KEYS = {"name", "synonyms", "color", "seen"}
@@ -47,13 +48,11 @@ def write_vocabulary(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> No
         document["background"] = {"policy": background.policy, "threshold": background.threshold}
         if background.words:
             document["background"]["words"] = list(background.words)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise VocabularyError(f"{path}: cannot be written: {error.strerror}") from error
+        with written_whole(path) as temporary:
+            temporary.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    except OutputError as error:
+        raise VocabularyError(str(error)) from error
 
 
 def _from_text(text: str) -> Vocabulary:

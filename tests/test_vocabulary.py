@@ -153,5 +153,8 @@ def test_bad_file_is_named_in_the_error(tmp_path: Path, name: str, content: byte
 def test_missing_file_and_unwritable_place_are_named(tmp_path: Path) -> None:
     with pytest.raises(VocabularyError, match="absent.txt"):
         Vocabulary.read(tmp_path / "absent.txt")
+    (tmp_path / "file").write_text("")
     with pytest.raises(VocabularyError, match="words.yaml"):
-        Vocabulary.parse("ship").write(tmp_path / "absent" / "words.yaml")
+        Vocabulary.parse("ship").write(tmp_path / "file" / "words.yaml")
+    Vocabulary.parse("ship").write(tmp_path / "made" / "words.yaml")
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["words.yaml"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch.nn.parallel import DistributedDataParallel
 
-from ovrs.errors import OutputError
+from ovrs.files import written_whole
 from ovrs.modeling.checkpoints import load_state_dict, read_state_dict
 
 
@@ -36,7 +35,8 @@ class Checkpointer(DetectionCheckpointer):
         data.update({key: plain(value) for key, value in kwargs.items()})
         path = Path(self.save_dir) / f"{name}.pth"
         self.logger.info("Saving checkpoint to %s", path)
-        _write(path, data)
+        with written_whole(path) as temporary:
+            torch.save(data, temporary)
         self.tag_last_checkpoint(path.name)
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
@@ -89,18 +89,3 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str | torch.Tensor):
         return value
     raise TypeError(f"a checkpoint holds tensors and plain values only, not {type(value).__name__}")
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(data, file)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

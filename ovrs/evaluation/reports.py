@@ -13,7 +13,6 @@ import io
 import json
 import math
 import os
-import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ovrs.errors import OutputError
+from ovrs.files import written_whole
 from ovrs.vocabulary import Vocabulary
 
 CONVENTION = "means over the classes that occur in the ground truth; mIoU-0.6 also counts those only predicted, as 0"
@@ -120,15 +119,8 @@ def write_report(report: SegmentationReport, counts: NDArray[np.int64], folder: 
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Write under a temporary name, then rename: a reader never sees half a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _percent(part: NDArray[np.float64], whole: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:

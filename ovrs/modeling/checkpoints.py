@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ovrs.errors import OutputError, WeightsError
+from ovrs.errors import WeightsError
+from ovrs.files import written_whole
 from ovrs.modeling.encoders.guidance import GuidanceEncoder, SamGuidance
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 
@@ -63,19 +63,8 @@ def write_state_dict(
     Raises:
         OutputError: the file cannot be written.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            save_file({name: value.detach().contiguous() for name, value in state.items()}, temporary, dict(metadata or {}))
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    with written_whole(path) as temporary:
+        save_file({name: value.detach().contiguous() for name, value in state.items()}, temporary, dict(metadata or {}))
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
