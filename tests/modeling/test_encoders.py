@@ -170,6 +170,15 @@ def test_frozen_guidance_keeps_no_graph_and_full_trains_what_is_on_a_path():
     assert all(name.startswith(("encoder.neck.", "encoder.blocks.2.")) for name in without) and without
 
 
+def test_a_frozen_encoder_keeps_its_batch_statistics():
+    pyramid = build_guidance("timm:resnet10t", [1, 2, 3], train="freeze").train()
+    before = {name: value.clone() for name, value in pyramid.state_dict().items()}
+    pyramid(torch.randn(2, 3, 64, 64))
+    assert all(torch.equal(value, before[name]) for name, value in pyramid.state_dict().items())
+    pyramid.set_trainable("full")
+    assert pyramid.train().encoder.training
+
+
 def test_pyramids_of_timm_and_unknown_names():
     pyramid = build_guidance("timm:resnet10t", [1, 2, 3], train="full")
     shapes = [tuple(feature.shape[1:]) for feature in pyramid.eval()(torch.randn(1, 3, 64, 64)).values()]

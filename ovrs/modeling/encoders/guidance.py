@@ -7,11 +7,11 @@ from typing import Literal
 
 import timm
 import torch
-import torch.nn.functional as F
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
+from ovrs.modeling.encoders.positions import KeptPerSize, resize_grid
 
 Layer = int | str
 
@@ -42,6 +42,10 @@ class GuidanceEncoder(nn.Module):
         """Prefixes of the parameters that none of ``layers`` depends on."""
         return ()
 
+    def train(self, mode: bool = True) -> GuidanceEncoder:
+        """A frozen encoder stays in evaluation mode: the statistics of batch norms belong to its weights."""
+        return super().train(mode and not self.frozen)
+
     @property
     def frozen(self) -> bool:
         """Whether no parameter trains."""
@@ -67,7 +71,7 @@ class SamGuidance(GuidanceEncoder):
         width = encoder.patch_embed.proj.out_channels
         self.channels = {layer: encoder.neck[0].out_channels if layer == "neck" else width for layer in layers}
         self.stride = encoder.patch_embed.proj.stride[0]
-        self._positions: dict[tuple[object, ...], Tensor] = {}
+        self._positions = KeptPerSize()
 
     def unused_parameters(self) -> tuple[str, ...]:
         """Blocks above the deepest layer asked for, and the neck unless it is one."""
@@ -97,17 +101,8 @@ class SamGuidance(GuidanceEncoder):
         weight = self.encoder.pos_embed
         if weight.shape[1:3] == (height, width):
             return weight
-        learning = weight.requires_grad and torch.is_grad_enabled()
-        key = (height, width, weight.device, weight.dtype, weight._version, weight.data_ptr())
-        if not learning and key in self._positions:
-            return self._positions[key]
-        with torch.autocast(weight.device.type, enabled=False):
-            grid = F.interpolate(weight.permute(0, 3, 1, 2), size=(height, width), mode="bicubic", align_corners=False)
-            resized = grid.permute(0, 2, 3, 1)
-        if not learning:
-            self._positions = {size: value for size, value in self._positions.items() if size[2:] == key[2:]}
-            self._positions[key] = resized.detach()
-        return resized
+        size = (height, width)
+        return self._positions(weight, size, lambda: resize_grid(weight.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1))
 
 
 class PyramidGuidance(GuidanceEncoder):

@@ -14,12 +14,12 @@ from typing import Any, Literal, Protocol, cast
 
 import open_clip
 import torch
-import torch.nn.functional as F
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.attention import split_attentions
+from ovrs.modeling.encoders.positions import KeptPerSize, resize_grid
 from ovrs.modeling.encoders.text import ClipText, SentenceText, clip_tokenizer
 
 TrainMode = Literal["freeze", "attention", "full"]
@@ -80,7 +80,7 @@ class VisionLanguageEncoder(nn.Module):
             raise ConfigError(f"text embeddings have {cast(TextTower, text).dim} channels, image embeddings {self.dim}")
         # CLIP's logit scale (its log). Only a loss on cosines reads it, and the system that has one lets it train.
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-        self._positions: dict[tuple[object, ...], Tensor] = {}
+        self._positions = KeptPerSize()
         self.set_trainable(train)
 
     # ---------------------------------------------------------------- images
@@ -122,19 +122,12 @@ class VisionLanguageEncoder(nn.Module):
         side = tuple(self.visual.grid_size)
         if (height, width) == side:
             return weight
-        learning = weight.requires_grad and torch.is_grad_enabled()
-        key = (height, width, weight.device, weight.dtype, weight._version, weight.data_ptr())
-        if not learning and key in self._positions:
-            return self._positions[key]
-        with torch.autocast(weight.device.type, enabled=False):
-            grid = weight[1:].T.reshape(1, -1, *side)
-            grid = F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)
-            resized = torch.cat([weight[:1], grid.flatten(2)[0].T])
-        if not learning:
-            current = key[2:]
-            self._positions = {size: value for size, value in self._positions.items() if size[2:] == current}
-            self._positions[key] = resized.detach()
-        return resized
+
+        def resized() -> Tensor:
+            grid = resize_grid(weight[1:].T.reshape(1, -1, *side), (height, width))
+            return torch.cat([weight[:1], grid.flatten(2)[0].T])
+
+        return self._positions(weight, (height, width), resized)
 
     # ------------------------------------------------------------------ text
 
