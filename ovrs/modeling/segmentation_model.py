@@ -155,10 +155,12 @@ class SegmentationModel(nn.Module, ABC):
     @torch.no_grad()
     def _answer(self, entry: dict[str, Any]) -> Tensor:
         image = entry["image"]
-        scores = self.score_map(image, self._vocabulary_of(entry))
-        padded = resize(scores[None], self._full_size(image))
-        own = padded[..., : image.shape[-2], : image.shape[-1]]
-        return resize(own, (entry.get("height", image.shape[-2]), entry.get("width", image.shape[-1])))[0]
+        scores = self.score_map(image, self._vocabulary_of(entry))[None]
+        height, width = image.shape[-2:]
+        full = self._full_size(image)
+        if full != (height, width):  # the scores cover padding too: cut it off at full size
+            scores = resize(scores, full)[..., :height, :width]
+        return resize(scores, (entry.get("height", height), entry.get("width", width)))[0]
 
     def _vocabulary_of(self, entry: dict[str, Any]) -> Vocabulary:
         vocabulary = entry.get("vocabulary", self.vocabulary)
