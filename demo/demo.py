@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
         inputs = (source.path for source in sources if not source.drawn)
         folder.check_targets((name for source in sources for name in source.results), inputs)
         segmenter = load_segmenter(args)
-        print(f"{len(vocabulary)} classes: {', '.join(vocabulary.names)}")
+        print(f"classes: {', '.join(vocabulary.names)}")
         written, failed = segment_all(args, sources, segmenter, vocabulary, folder)
     print("wrote" if written else "wrote nothing")
     for path in written:

@@ -180,13 +180,15 @@ def load_config(config_file: str, options: Sequence[str] = ()) -> CfgNode:
     path = find_config(config_file)
     cfg = get_cfg()
     add_ovrs_config(cfg)
+    origin = path
     try:
         cfg.merge_from_file(path, allow_unsafe=False)
+        origin = "the overrides given with the command"
         cfg.merge_from_list(list(options))
     except KeyError as error:
-        raise ConfigError(f"{path}: unknown configuration key: {error.args[0]}; ovrs/config.py lists all") from error
+        raise ConfigError(f"{origin}: unknown configuration key: {error.args[0]}; ovrs/config.py lists all") from error
     except (AssertionError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{origin}: {error}") from error
     except Exception as error:
         if type(error).__module__.startswith("yaml"):
             raise ConfigError(f"{path}: not readable as plain YAML: {error}") from error

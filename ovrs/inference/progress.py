@@ -31,6 +31,8 @@ class Bars:
             if self._tiles is None:
                 self._tiles = tqdm(total=total, desc=name, unit="tile", leave=False)
             self._tiles.update(done - self._tiles.n)
+            if done >= total:  # nothing is to be printed beside a finished bar
+                self._close_tiles()
 
         return update
 

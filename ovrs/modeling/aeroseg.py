@@ -15,6 +15,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from torch import Tensor, nn
 
+from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.cost_volume import CostEmbedding, best_matching, cost_volume, rotation_ensemble
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection, resize_nearest
@@ -153,7 +154,8 @@ class AerOSeg(SegmentationModel):
         stride = self.guidance_encoder.stride
         height, width = (side + -side % stride for side in images.shape[-2:])
         images = resize(images, (height, width))
-        first, second, third = self.guidance_encoder(self.guidance_normalization(images)).values()
+        features = self.guidance_encoder(self.guidance_normalization(images))
+        first, second, third = (features[layer] for layer in self.guidance_encoder.layers)
         return first, second, third
 
     # ------------------------------------------------------------ section 3.2
@@ -162,12 +164,17 @@ class AerOSeg(SegmentationModel):
         """L_bce + L_sem (eq. 14), and the alignment loss where it has a weight."""
         refined, kept = self._refine(images, text)
         if kept is not None:
-            raise ValueError(f"{len(text)} training classes are more than MODEL.MAX_CLASSES ({self.max_classes})")
+            raise ConfigError(f"{len(text)} training classes are more than MODEL.MAX_CLASSES ({self.max_classes}); raise it")
         logits = self.decoder(refined.phi, refined.decoder_guidance)
         settings = self.loss
         bce = segmentation_loss(logits, target, ignored=settings.ignored, reduction=settings.reduction)
         losses = {"loss_bce": settings.bce_weight * bce}
         if self.back_projection is not None and settings.semantic_weight:
+            if self.back_projection.classes not in (0, len(text)):
+                raise ConfigError(
+                    f"back-projection is built for {self.back_projection.classes} training classes and these are {len(text)}; "
+                    "MODEL.BACK_PROJECTION.POOL_CLASSES True trains on any number"
+                )
             psi = self.back_projection(refined.phi)  # eq. 7
             aim = self._reconstruction_target(refined, images, psi.shape[1:3])
             losses["loss_sem"] = settings.semantic_weight * semantic_loss(psi, aim, reduction=settings.semantic_reduction)

@@ -102,6 +102,7 @@ def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
         channels = [vision_language.width, vision_language.width, vision_language.dim]
     else:
         channels = [encoder.channels[layer] for layer in encoder.layers]
+    _check_sizes(cfg)
     rotations = list(model.VISION_LANGUAGE.ROTATIONS)
     guidance, refine, loss = model.GUIDANCE, model.REFINEMENT, model.LOSS
     blocks = [
@@ -178,3 +179,15 @@ def _training_classes(cfg: CfgNode) -> int:
     """How many classes the training set gives labels of."""
     vocabulary = vocabulary_of(cfg.DATASETS.TRAIN[0])
     return (vocabulary.seen_only() if cfg.DATASETS.TRAIN_CLASSES == "seen" else vocabulary).num_classes
+
+
+def _check_sizes(cfg: CfgNode) -> None:
+    model = cfg.MODEL
+    if model.REFINEMENT.HEADS < 1 or model.COST.DIM % model.REFINEMENT.HEADS or model.REFINEMENT.WINDOW < 1:
+        raise ConfigError(
+            f"MODEL.COST.DIM ({model.COST.DIM}) must be a multiple of MODEL.REFINEMENT.HEADS ({model.REFINEMENT.HEADS}), "
+            f"and MODEL.REFINEMENT.WINDOW ({model.REFINEMENT.WINDOW}) positive"
+        )
+    for key, dims in (("MODEL.DECODER.DIMS", model.DECODER.DIMS), ("MODEL.GUIDANCE.DECODER_DIMS", model.GUIDANCE.DECODER_DIMS)):
+        if len(dims) != 2:
+            raise ConfigError(f"{key} needs two entries, for the stages at 2x and 4x; got {list(dims)}")

@@ -39,6 +39,10 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds; all mean that the file is not plain tensors
+        if "TorchScript" in str(error):
+            raise WeightsError(
+                f"{path}: a TorchScript archive, which is not read; save its state dict as .safetensors"
+            ) from error
         raise WeightsError(f"{path}: not readable as plain tensors (weights_only): {str(error).splitlines()[0]}") from error
     content = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):

@@ -134,6 +134,11 @@ class SegmentationModel(nn.Module, ABC):
         self._text.move_to_end(key)
         return self._text[key]
 
+    def train(self, mode: bool = True) -> SegmentationModel:
+        """Switch training on or off; kept text features go, since not every optimizer leaves a trace of its steps."""
+        self._text.clear()
+        return super().train(mode)
+
     # --------------------------------------------------- Detectron2's contract
 
     def forward(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor] | list[dict[str, Tensor]]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from parts import PATCH, randomize, tiny_aeroseg, tiny_sam, tiny_vision_language
 
+from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.segmentation_model import LEFT_OUT
@@ -299,3 +300,27 @@ def test_guidance_covers_the_same_frame_where_patches_differ():
     stretched, kept = seen
     assert stretched.shape[-2:] == (48, 48) and kept.shape[-2:] == (32, 32)
     close(stretched[..., -1], torch.full_like(stretched[..., -1], float((39.0 - 110) / 50)))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_text_follows_weights_whatever_steps_them(fused):
+    model = tiny_aeroseg()
+    before = model.eval().text_features(("ship",)).clone()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, 0.1, fused=fused)
+    sum(model.train()(batch()).values()).backward()
+    optimizer.step()
+    with torch.no_grad():
+        assert not torch.allclose(model.eval().text_features(("ship",)), before)
+
+
+def test_training_on_another_number_of_classes_names_the_way_out():
+    with pytest.raises(ConfigError, match="POOL_CLASSES"):
+        tiny_aeroseg().train()(batch(vocabulary=Vocabulary.parse("ship,bridge")))
+    with pytest.raises(ConfigError, match="MAX_CLASSES"):
+        tiny_aeroseg(max_classes=2).train()(batch())
+
+
+def test_guidance_layers_may_be_listed_in_any_order_and_twice():
+    model = tiny_aeroseg(guidance_encoder=tiny_sam(layers=(3, 1, 1))).eval()
+    assert model.predict(picture(), WORDS).labels.shape == (32, 32)

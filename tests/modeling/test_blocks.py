@@ -13,7 +13,7 @@ from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
 from ovrs.modeling.blocks.classes import map_classes
 from ovrs.modeling.blocks.cost_volume import CostEmbedding, best_matching, cost_volume, rotation_ensemble
-from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
+from ovrs.modeling.blocks.guidance_projection import GuidanceProjection, resize_nearest
 from ovrs.modeling.blocks.spatial_refinement import GuidedWindowAttention, SpatialRefinement
 from ovrs.modeling.blocks.upsampling import AttentionAwareUpsampling, UpsamplingDecoder
 
@@ -265,3 +265,22 @@ def test_map_classes_cuts_only_where_no_gradient_is_wanted():
         close(map_classes(double, x, 2), x * 2)
     close(map_classes(double, x, 2), x * 2)
     assert sizes == [2, 2, 1, 5]
+
+
+def test_sums_over_classes_stay_in_single_precision_under_autocast():
+    block = randomize(ClassRefinement(dim=16, text_dim=6, heads=2, padding=256))
+    phi, text = torch.randn(1, 5, 2, 2, 16), torch.randn(1, 5, 6)
+    with torch.no_grad():
+        exact = block(phi, text)
+        for dtype in (torch.bfloat16, torch.float16):
+            with torch.autocast("cpu", dtype=dtype):
+                context, total = block._gather(phi, text[:, :, None, None], 251, 0)
+                half = block(phi, text)
+            assert context.dtype == total.dtype == torch.float32
+            assert (half - exact).abs().max() < 0.02 * exact.abs().max()
+
+
+def test_resizing_averages_where_either_axis_is_coarser():
+    x = torch.arange(8.0).view(1, 1, 2, 4)
+    close(resize_nearest(x, (2, 2)), torch.tensor([[[[0.5, 2.5], [4.5, 6.5]]]]))
+    close(resize_nearest(x, (4, 4)), x.repeat_interleave(2, 2))

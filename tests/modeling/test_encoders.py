@@ -10,7 +10,7 @@ from parts import HashedText, tiny_sam, tiny_vision_language
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.guidance import build_guidance, build_sam_encoder
 from ovrs.modeling.encoders.text import ClipText, clip_tokenizer
-from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip
+from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 
 
 def close(a, b, tolerance=1e-5):
@@ -187,3 +187,19 @@ def test_pyramids_of_timm_and_unknown_names():
         build_guidance("sam_vit_z", [1])
     with pytest.raises(ConfigError, match="guidance layer 4"):
         tiny_sam(layers=(4,))
+
+
+def test_the_levels_of_a_pyramid_are_those_asked_for_in_any_order():
+    ascending, descending = (build_guidance("timm:resnet10t", order).eval() for order in ([1, 2, 3], [3, 2, 1]))
+    descending.load_state_dict(ascending.state_dict())
+    image = torch.randn(1, 3, 64, 64)
+    for level, feature in descending(image).items():
+        assert feature.shape[1] == descending.channels[level]
+        close(feature, ascending(image)[level])
+
+
+def test_a_stem_that_does_not_train_keeps_its_batch_statistics():
+    encoder = build_small(image_size=32, patch=16, width=32, layers=2, heads=2, dim=16, train="attention").train()
+    before = {name: value.clone() for name, value in encoder.visual.conv1.named_buffers()}
+    encoder.image(torch.randn(2, 3, 32, 32))
+    assert all(torch.equal(value, before[name]) for name, value in encoder.visual.conv1.named_buffers())

@@ -89,3 +89,10 @@ def test_the_mini_configuration_is_the_published_system_s_class_and_its_shipped_
     assert weights.stat().st_size < 25 * 2**20
     load_weights(model, weights)
     assert not any("sentences" in name for name in model.state_dict())
+
+
+def test_sizes_that_cannot_work_are_refused_before_anything_runs():
+    with pytest.raises(ConfigError, match="multiple of MODEL.REFINEMENT.HEADS"):
+        build_model(load_config("mini", ["MODEL.DEVICE", "cpu", "MODEL.REFINEMENT.HEADS", "3"]))
+    with pytest.raises(ConfigError, match="MODEL.DECODER.DIMS needs two"):
+        build_model(load_config("mini", ["MODEL.DEVICE", "cpu", "MODEL.DECODER.DIMS", "[8]"]))

@@ -72,8 +72,9 @@ class ClassRefinement(nn.Module):
         result = x if torch.is_grad_enabled() else torch.empty_like(x)
         for part in self._parts(x.shape[1], chunk):
             query = self._feature(self.q, self.norm1(x[:, part]), text[:, part])
-            weight = 1 / (torch.einsum("bnyxhd,byxhd->bnyxh", query, total) + EPSILON)
-            mixed = torch.einsum("bnyxhd,byxhde,bnyxh->bnyxhe", query, context, weight).flatten(-2)
+            with torch.autocast(x.device.type, enabled=False):
+                weight = 1 / (torch.einsum("bnyxhd,byxhd->bnyxh", query, total) + EPSILON)
+                mixed = torch.einsum("bnyxhd,byxhde,bnyxh->bnyxhe", query, context, weight).flatten(-2)
             if torch.is_grad_enabled():
                 return x + mixed
             result[:, part] = x[:, part] + mixed
@@ -85,22 +86,23 @@ class ClassRefinement(nn.Module):
         total: Tensor | float = 0.0
         for part in self._parts(x.shape[1], chunk):
             normed = self.norm1(x[:, part])
-            key = self._feature(self.k, normed, text[:, part])
-            context = context + torch.einsum("bnyxhd,bnyxhe->byxhde", key, self._split(self.v(normed)).to(key.dtype))
-            total = total + key.sum(dim=1)
+            key, value = self._feature(self.k, normed, text[:, part]), self._split(self.v(normed)).float()
+            with torch.autocast(x.device.type, enabled=False):
+                context = context + torch.einsum("bnyxhd,bnyxhe->byxhde", key, value)
+                total = total + key.sum(dim=1)
         assert isinstance(context, Tensor) and isinstance(total, Tensor)
         if extra:
             normed = self.norm1(self.padding_tokens)
-            key = self._feature(self.k, normed, self.padding_guidance)
-            value = self._split(self.v(normed)).to(key.dtype)
-            context = context + extra * torch.einsum("bnhd,bnhe->bhde", key, value)[:, None, None]
-            total = total + extra * key.sum(dim=1)[:, None, None]
+            key, value = self._feature(self.k, normed, self.padding_guidance), self._split(self.v(normed)).float()
+            with torch.autocast(x.device.type, enabled=False):
+                context = context + extra * torch.einsum("bnhd,bnhe->bhde", key, value)[:, None, None]
+                total = total + extra * key.sum(dim=1)[:, None, None]
         return context, total
 
     def _feature(self, layer: nn.Linear, x: Tensor, text: Tensor) -> Tensor:
         """elu + 1 of a projection of ``[x, text]``; the text's half is computed once, not at every patch.
 
-        In single precision whatever the autocast: sums of up to 256 positive terms lose too much in half.
+        In single precision whatever the autocast, as all sums over classes are: up to 256 positive terms lose too much in half.
         """
         dim = x.shape[-1]
         projected = F.linear(x, layer.weight[:, :dim], layer.bias) + F.linear(text, layer.weight[:, dim:])

@@ -46,5 +46,5 @@ def resize_nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest-neighbour resize of [B, C, h, w]; averages where the target grid is coarser."""
     if x.shape[-2:] == size:
         return x
-    coarser = size[0] < x.shape[-2]
+    coarser = size[0] < x.shape[-2] or size[1] < x.shape[-1]
     return F.interpolate(x, size=size, mode="area" if coarser else "nearest")

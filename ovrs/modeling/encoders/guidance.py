@@ -24,11 +24,15 @@ SAM_SIZES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
 
 
 class GuidanceEncoder(nn.Module):
-    """Contract: ``forward(x [B,3,H,W]) -> {layer: [B,C,h,w]}`` with ``channels[layer] == C``, in the order of ``layers``."""
+    """Contract: ``forward(x [B,3,H,W]) -> {layer: [B,C,h,w]}`` for each of ``layers``, with ``channels[layer] == C``."""
 
     layers: tuple[Layer, ...]
     channels: dict[Layer, int]
     stride: int  # sides of the input must be multiples of this
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._positions = KeptPerSize()
 
     def set_trainable(self, train: Literal["freeze", "full"]) -> None:
         """``freeze``: no parameter trains and the forward pass keeps no graph; ``full``: every parameter on a path trains."""
@@ -44,6 +48,7 @@ class GuidanceEncoder(nn.Module):
 
     def train(self, mode: bool = True) -> GuidanceEncoder:
         """A frozen encoder stays in evaluation mode: the statistics of batch norms belong to its weights."""
+        self._positions.clear()  # fused optimizers and .data write to weights without leaving a trace
         return super().train(mode and not self.frozen)
 
     @property
@@ -71,7 +76,6 @@ class SamGuidance(GuidanceEncoder):
         width = encoder.patch_embed.proj.out_channels
         self.channels = {layer: encoder.neck[0].out_channels if layer == "neck" else width for layer in layers}
         self.stride = encoder.patch_embed.proj.stride[0]
-        self._positions = KeptPerSize()
 
     def unused_parameters(self) -> tuple[str, ...]:
         """Blocks above the deepest layer asked for, and the neck unless it is one."""
@@ -111,18 +115,19 @@ class PyramidGuidance(GuidanceEncoder):
     def __init__(self, name: str, layers: Sequence[Layer]) -> None:
         super().__init__()
         try:
-            levels = tuple(int(layer) for layer in layers)
+            levels = sorted({int(layer) for layer in layers})  # timm gives them in this order whatever is asked
             self.encoder = timm.create_model(name, features_only=True, out_indices=levels, pretrained=False)
         except (RuntimeError, ValueError, IndexError, AssertionError) as error:
             raise ConfigError(f"timm pyramid {name!r} with levels {list(layers)}: {error}") from error
         self.layers = tuple(layers)
-        self.channels = dict(zip(layers, self.encoder.feature_info.channels(), strict=True))
+        self.levels = levels
+        self.channels = dict(zip(levels, self.encoder.feature_info.channels(), strict=True))
         self.stride = max(self.encoder.feature_info.reduction())
 
     def forward(self, x: Tensor) -> dict[Layer, Tensor]:
         """Features of normalised images ``x`` [B, 3, H, W], each at its own stride."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return dict(zip(self.layers, self.encoder(x), strict=True))
+            return dict(zip(self.levels, self.encoder(x), strict=True))
 
 
 def build_guidance(name: str, layers: Sequence[Layer], *, train: Literal["freeze", "full"] = "freeze") -> GuidanceEncoder:

@@ -30,6 +30,10 @@ class KeptPerSize:
         self._kept.move_to_end(key)
         return self._kept[key]
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+
     @staticmethod
     def _make(weight: Tensor, make: Callable[[], Tensor]) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):

@@ -153,10 +153,16 @@ class VisionLanguageEncoder(nn.Module):
         last = len(self.visual.transformer.resblocks) - 1
         return tuple(f"visual.transformer.resblocks.{last}.attn.{part}_proj_weight" for part in "qk")
 
+    def train(self, mode: bool = True) -> VisionLanguageEncoder:
+        """Unless everything trains, the encoder stays in evaluation mode: batch statistics belong to the frozen weights."""
+        self._positions.clear()  # fused optimizers and .data write to weights without leaving a trace
+        return super().train(mode and self.train_mode == "full")
+
     def set_trainable(self, train: TrainMode) -> None:
         """Say which parameters train (see the class), the one place where it is said."""
         if train not in ("freeze", "attention", "full"):
             raise ConfigError(f"training mode {train!r} of the vision-language encoder; choose freeze, attention or full")
+        self.train_mode = train
         outside = self.outside_dense_path()
         for name, parameter in self.named_parameters():
             chosen = train == "full" or (train == "attention" and name.endswith(("attn.q_proj_weight", "attn.v_proj_weight")))
