@@ -12,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ovrs.errors import OutputError, OvrsError
+from ovrs.errors import OvrsError
 from ovrs.modeling.checkpoints import read_state_dict, write_state_dict
 from ovrs.modeling.layouts import LAYOUTS, from_layout
 
@@ -25,8 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--layout", required=True, choices=sorted(LAYOUTS), help="whose layout SOURCE has")
     args = parser.parse_args(arguments)
     try:
-        if not args.target.endswith(".safetensors"):
-            raise OutputError(f"{args.target}: the target is written as safetensors; name it so")
         state = from_layout(read_state_dict(args.source), args.layout)
         write_state_dict(state, args.target, {"format": "ovrs", "converted_from": args.layout})
     except OvrsError as error:

@@ -26,8 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--about", nargs="*", default=[], metavar="KEY=VALUE", help="what goes into the header")
     args = parser.parse_args(arguments)
     try:
-        if not args.target.endswith(".safetensors"):
-            raise OutputError(f"{args.target}: the target is written as safetensors; name it so")
         if any("=" not in item for item in args.about):
             raise OutputError(f"--about takes KEY=VALUE, got {args.about}")
         state = read_state_dict(args.source)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ovrs.errors import WeightsError
+from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
 from ovrs.modeling.encoders.guidance import GuidanceEncoder, SamGuidance
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
@@ -65,8 +65,10 @@ def write_state_dict(
     """Write tensors as safetensors, under a temporary name first.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the name does not end in ``.safetensors``, or the file cannot be written.
     """
+    if Path(path).suffix != ".safetensors":
+        raise OutputError(f"{path}: weights are written as safetensors; let the name end in .safetensors")
     with written_whole(path) as temporary:
         save_file({name: value.detach().contiguous() for name, value in state.items()}, temporary, dict(metadata or {}))
 

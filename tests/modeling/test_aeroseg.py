@@ -324,3 +324,15 @@ def test_training_on_another_number_of_classes_names_the_way_out():
 def test_guidance_layers_may_be_listed_in_any_order_and_twice():
     model = tiny_aeroseg(guidance_encoder=tiny_sam(layers=(3, 1, 1))).eval()
     assert model.predict(picture(), WORDS).labels.shape == (32, 32)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+def test_a_turned_image_turns_the_cost_volume_and_shifts_its_rotation_axis(model, size):
+    """With the vision transformer itself, whose position embeddings do not turn: the ensemble is what makes it so."""
+    image = picture(*size)[None].float()
+    text = model.text_features(WORDS.rows)
+    with torch.no_grad():
+        upright, turned = (
+            model._refine(view, text)[0].cost.unflatten(1, (4, 4)) for view in (image, torch.rot90(image, 1, (2, 3)))
+        )
+    close(turned, torch.rot90(upright.roll(-1, dims=1), 1, (-2, -1)))

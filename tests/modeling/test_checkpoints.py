@@ -86,6 +86,9 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         write_state_dict({"x": torch.zeros(1)}, tmp_path / "file" / "m.safetensors")
+    with pytest.raises(OutputError, match=r"m\.pth: weights are written as safetensors"):
+        write_state_dict({"x": torch.zeros(1)}, tmp_path / "m.pth")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_sam_is_read_from_a_whole_published_checkpoint(tmp_path):

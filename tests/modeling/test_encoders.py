@@ -9,7 +9,7 @@ from parts import HashedText, tiny_sam, tiny_vision_language
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.guidance import build_guidance, build_sam_encoder
-from ovrs.modeling.encoders.text import ClipText, clip_tokenizer
+from ovrs.modeling.encoders.text import ClipText
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 
 
@@ -28,7 +28,7 @@ def clip():
     }
     theirs, copy = (open_clip.CLIP(**sizes, quick_gelu=True).eval() for _ in range(2))
     copy.load_state_dict(theirs.state_dict())
-    ours = VisionLanguageEncoder(visual=copy.visual, text=ClipText(copy, clip_tokenizer("ViT-B-16")), taps=(1, 2))
+    ours = VisionLanguageEncoder(visual=copy.visual, text=ClipText(copy, open_clip.get_tokenizer("ViT-B-16")), taps=(1, 2))
     return theirs, ours.eval()
 
 
@@ -43,7 +43,7 @@ def test_text_cut_to_its_longest_prompt_is_open_clip_s_with_all_77_tokens(clip):
     theirs, ours = clip
     prompts = [["A satellite image of a ship", "a ship"], ["A satellite image of a ground track field", "sea"]]
     with torch.no_grad():
-        expected = theirs.encode_text(clip_tokenizer("ViT-B-16")([p for row in prompts for p in row]))
+        expected = theirs.encode_text(open_clip.get_tokenizer("ViT-B-16")([p for row in prompts for p in row]))
         close(ours.text(prompts), expected.view(2, 2, -1))
         ours.text_tower.batch_size = 1
         close(ours.text(prompts), expected.view(2, 2, -1))

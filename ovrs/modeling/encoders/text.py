@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import open_clip
 import torch
 from torch import Tensor, nn
 
@@ -122,8 +121,3 @@ class SentenceEncoder:
             model = AutoModel.from_pretrained(path, local_files_only=True).eval().requires_grad_(False)
             self._parts = (AutoTokenizer.from_pretrained(path, local_files_only=True), model)
         return self._parts
-
-
-def clip_tokenizer(name: str) -> Any:
-    """The tokenizer of an open_clip architecture; its vocabulary ships with open_clip."""
-    return open_clip.get_tokenizer(name)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.attention import split_attentions
 from ovrs.modeling.encoders.positions import KeptPerSize, resize_grid
-from ovrs.modeling.encoders.text import ClipText, SentenceText, clip_tokenizer
+from ovrs.modeling.encoders.text import ClipText, SentenceText
 
 TrainMode = Literal["freeze", "attention", "full"]
 
@@ -192,7 +192,7 @@ def build_open_clip(name: str, *, taps: Sequence[int] = (), train: TrainMode = "
     plain = isinstance(clip.visual, VisionTransformer) and clip.visual.attn_pool is None and hasattr(clip, "text_projection")
     if not plain or not isinstance(clip.text_projection, nn.Parameter):
         raise ConfigError(f"{name}: only plain CLIP vision transformers have the dense path that ovrs reads")
-    return VisionLanguageEncoder(visual=clip.visual, text=ClipText(clip, clip_tokenizer(name)), taps=taps, train=train)
+    return VisionLanguageEncoder(visual=clip.visual, text=ClipText(clip, open_clip.get_tokenizer(name)), taps=taps, train=train)
 
 
 def build_small(
