@@ -12,8 +12,9 @@ from detectron2.data import DatasetCatalog, DatasetFromList, MapDataset, build_d
 from detectron2.data.samplers import InferenceSampler, TrainingSampler
 from torch.utils.data import DataLoader
 
-from ovrs.data.catalog import DATA_SETS, SceneSplit, scene_dicts, vocabulary_of
+from ovrs.data.catalog import scene_dicts, vocabulary_of
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
+from ovrs.data.table import DATA_SETS, SceneSplit
 from ovrs.errors import ConfigError, DataError
 
 Batch = list[dict[str, Any]]

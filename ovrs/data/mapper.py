@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ovrs.data.augmentation import build_augmentations
-from ovrs.data.catalog import IGNORE_LABEL, vocabulary_of
+from ovrs.data.catalog import vocabulary_of
+from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
 

@@ -1,7 +1,8 @@
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from ovrs.data.catalog import DATA_SETS, registered, vocabulary_of
+from ovrs.data.catalog import registered, vocabulary_of
+from ovrs.data.table import DATA_SETS
 from ovrs.errors import DataError
 
 SEEN = {"isaid": 9, "dlrsd": 10, "openearthmap": 4}

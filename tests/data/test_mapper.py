@@ -8,9 +8,9 @@ from PIL import Image
 
 from ovrs.config import add_ovrs_config
 from ovrs.data.augmentation import QuarterTurnTransform, RandomSquareCrop, build_augmentations
-from ovrs.data.catalog import DATA_SETS
 from ovrs.data.loaders import build_test_loader, build_train_loader, dataset_dicts
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
+from ovrs.data.table import DATA_SETS
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
 

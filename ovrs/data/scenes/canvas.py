@@ -56,9 +56,7 @@ class Canvas:
 
     def _outside(self, pixels: np.ndarray, margin: float = 2.0) -> bool:
         low, high = pixels.min(axis=0), pixels.max(axis=0)
-        return bool(
-            high[0] < -margin or high[1] < -margin or low[0] > self.width + margin or low[1] > self.height + margin
-        )
+        return bool(high[0] < -margin or high[1] < -margin or low[0] > self.width + margin or low[1] > self.height + margin)
 
     def sees(self, points: np.ndarray, margin: float = 0.0) -> bool:
         """Whether the bounding box of the points, widened by ``margin`` metres, meets the image."""

@@ -61,14 +61,8 @@ def street_grid(site: Site, frame: Frame, reach: float, cell: tuple[float, float
     cuts = [_cuts(site, reach, size) for size in cell]
     widths = [[site.between(6.0, 9.0) if site.chance(0.75) else site.between(10.0, 16.0) for _ in axis] for axis in cuts]
     walk = site.between(1.2, 3.0)
-    streets = [
-        Street.between(frame, (x, -reach), (x, reach), width)
-        for x, width in zip(cuts[0], widths[0], strict=True)
-    ]
-    streets += [
-        Street.between(frame, (-reach, y), (reach, y), width)
-        for y, width in zip(cuts[1], widths[1], strict=True)
-    ]
+    streets = [Street.between(frame, (x, -reach), (x, reach), width) for x, width in zip(cuts[0], widths[0], strict=True)]
+    streets += [Street.between(frame, (-reach, y), (reach, y), width) for y, width in zip(cuts[1], widths[1], strict=True)]
     for way in streets:
         street(site, way.line, way.width, walk)
     for way in streets:  # once more, so that no pavement crosses a carriageway
