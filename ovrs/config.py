@@ -135,6 +135,8 @@ def _add_training(cfg: CfgNode) -> None:
 
     # Which of a training set's classes carry labels: "all", or "seen" (unseen classes become ignored pixels).
     cfg.DATASETS.TRAIN_CLASSES = "seen"
+    # How often each set of DATASETS.TRAIN is drawn, relative to the others; () = by its size. A batch comes from one set.
+    cfg.DATASETS.TRAIN_WEIGHTS = ()
     # In training a class goes by a randomly drawn one of its synonyms.
     cfg.DATASETS.DRAW_SYNONYMS = False
     # In evaluation a class scores by the best of its synonyms; otherwise by its name alone.

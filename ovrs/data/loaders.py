@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, DatasetFromList, MapDataset, build_detection_train_loader
-from detectron2.data.samplers import InferenceSampler, TrainingSampler
+from detectron2.data import DatasetCatalog, DatasetFromList, MapDataset
+from detectron2.data.samplers import InferenceSampler
+from detectron2.utils import comm
 from torch.utils.data import DataLoader
 
+from ovrs.data.batches import Batch, BatchPlanner, PlannedBatches
 from ovrs.data.catalog import scene_dicts, vocabulary_of
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
 from ovrs.data.table import DATA_SETS, SceneSplit
 from ovrs.errors import ConfigError, DataError
-
-Batch = list[dict[str, Any]]
 
 
 def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
@@ -45,37 +46,58 @@ def _scene_split(cfg: CfgNode, name: str) -> SceneSplit | None:
     return replace(place, size=keys.TRAIN_SIZE if split == "train" else keys.VAL_SIZE, image_size=keys.IMAGE_SIZE)
 
 
-def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None) -> Iterable[Batch]:
+def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: int = 0) -> Iterable[Batch]:
     """An endless stream of shuffled batches of ``SOLVER.IMS_PER_BATCH`` images (all processes together).
 
+    All images of a batch come from one data set, and so share a vocabulary; ``DATASETS.TRAIN_WEIGHTS`` says how often each
+    data set is drawn. Images, crops and words of an iteration follow from the seed, however many processes and workers
+    there are.
+
     Args:
-        sampler_seed: seed of the order of images, the same in all processes; drawn from the global state where None.
+        sampler_seed: the same in all processes; ``SEED`` where None, drawn from the global state where that is negative.
+        start: the iteration to begin with.
 
     Raises:
-        ConfigError: ``DATASETS.TRAIN`` is empty, or names data sets with different classes.
+        ConfigError: ``DATASETS.TRAIN`` is empty, its weights do not fit, or the batch cannot be shared by the processes.
         DataError: see :func:`dataset_dicts`.
     """
     names = list(cfg.DATASETS.TRAIN)
-    _check_train_sets(names)
-    entries = [entry for name in names for entry in dataset_dicts(cfg, name)]
-    return build_detection_train_loader(
-        entries,
-        mapper=SegmentationMapper(cfg, True),
-        sampler=TrainingSampler(len(entries), seed=sampler_seed),
-        total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
-        aspect_ratio_grouping=False,
+    if not names:
+        raise ConfigError("DATASETS.TRAIN names no data set")
+    if sampler_seed is None:
+        sampler_seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed()
+    data_sets = [DatasetFromList(dataset_dicts(cfg, name), copy=False) for name in names]
+    sizes = [len(data_set) for data_set in data_sets]
+    world_size, batch_size = comm.get_world_size(), cfg.SOLVER.IMS_PER_BATCH
+    if batch_size < 1 or batch_size % world_size:
+        raise ConfigError(f"SOLVER.IMS_PER_BATCH is {batch_size}, but must be a multiple of the {world_size} processes")
+    planner = BatchPlanner(
+        sizes,
+        _weights(names, cfg.DATASETS.TRAIN_WEIGHTS) or sizes,
+        batch_size=batch_size,
+        seed=sampler_seed,
+        start=start,
+        rank=comm.get_rank(),
+        world_size=world_size,
+    )
+    finish = draw_synonyms if cfg.DATASETS.DRAW_SYNONYMS else as_list
+    return DataLoader(
+        PlannedBatches(data_sets, SegmentationMapper(cfg, True), finish=finish, seed=sampler_seed),
+        sampler=planner,
+        batch_size=None,  # a plan is a whole batch
+        collate_fn=as_list,
         num_workers=_workers(cfg),
-        collate_fn=draw_synonyms if cfg.DATASETS.DRAW_SYNONYMS else as_list,
     )
 
 
-def _check_train_sets(names: Sequence[str]) -> None:
-    if not names:
-        raise ConfigError("DATASETS.TRAIN names no data set")
-    first = vocabulary_of(names[0])
-    for name in names[1:]:
-        if vocabulary_of(name) != first:
-            raise ConfigError(f"DATASETS.TRAIN: the classes of {names[0]} and {name} differ, but a batch has one vocabulary")
+def _weights(names: Sequence[str], weights: Sequence[float]) -> list[float]:
+    """``DATASETS.TRAIN_WEIGHTS``, checked; empty where none are given."""
+    wrong = [weight for weight in weights if not (isinstance(weight, int | float) and 0 < weight < math.inf)]
+    if wrong:
+        raise ConfigError(f"DATASETS.TRAIN_WEIGHTS: {wrong[0]!r} is no positive number")
+    if weights and len(weights) != len(names):
+        raise ConfigError(f"DATASETS.TRAIN_WEIGHTS has {len(weights)} weights for the {len(names)} data sets of DATASETS.TRAIN")
+    return [float(weight) for weight in weights]
 
 
 def build_test_loader(cfg: CfgNode, name: str) -> DataLoader[dict[str, Any]]:

@@ -176,9 +176,17 @@ def _back_projection(cfg: CfgNode, dims: dict[str, int]) -> SemanticBackProjecti
 
 
 def _training_classes(cfg: CfgNode) -> int:
-    """How many classes the training set gives labels of."""
-    vocabulary = vocabulary_of(cfg.DATASETS.TRAIN[0])
-    return (vocabulary.seen_only() if cfg.DATASETS.TRAIN_CLASSES == "seen" else vocabulary).num_classes
+    """How many classes the training sets give labels of; they must have the same ones."""
+    seen_only = cfg.DATASETS.TRAIN_CLASSES == "seen"
+    vocabularies = [vocabulary_of(name) for name in cfg.DATASETS.TRAIN]
+    names = [(vocabulary.seen_only() if seen_only else vocabulary).names for vocabulary in vocabularies]
+    for name, others in zip(cfg.DATASETS.TRAIN, names, strict=True):
+        if others != names[0]:
+            raise ConfigError(
+                f"DATASETS.TRAIN: back-projection is bound to one list of classes, and {cfg.DATASETS.TRAIN[0]} and {name} have "
+                "different ones; MODEL.BACK_PROJECTION.POOL_CLASSES True trains on any number"
+            )
+    return len(names[0])
 
 
 def _check_sizes(cfg: CfgNode) -> None:
