@@ -75,6 +75,11 @@ def _add_model(cfg: CfgNode) -> None:
     guidance.DECODER_DIMS = [32, 16]
     # How decoder guidance reaches the decoder's grid: "nearest" (eq. 10) or "deconv" (CAT-Seg, OVRS).
     guidance.UPSAMPLE = "nearest"
+    # Folder in which a frozen encoder's features are kept, so that it sees an image once in all of training; "" = off.
+    # Only where INPUT draws nothing at random: every crop or flip is another image.
+    guidance.CACHE = ""
+    # fp32 or fp16 (half the disk; features are rounded).
+    guidance.CACHE_PRECISION = "fp32"
 
     cost = model.COST = CfgNode()
     cost.DIM = 128
@@ -128,6 +133,11 @@ def _add_training(cfg: CfgNode) -> None:
     cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupCosineLR"
     cfg.SOLVER.WARMUP_ITERS = 0
     cfg.SOLVER.IMS_PER_BATCH = 4
+    # Parts in which a batch goes through the model, one after the other, to save memory: gradients add up to those of the
+    # whole batch (exactly so where the loss is a mean over equal counts).
+    cfg.SOLVER.ACCUMULATION_STEPS = 1
+    # Decay per iteration of a running average of the weights, which is then evaluated and exported; 0 = none.
+    cfg.SOLVER.EMA_DECAY = 0.0
     cfg.SOLVER.MAX_ITER = 10000
     cfg.SOLVER.CLIP_GRADIENTS.ENABLED = True
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"
@@ -167,6 +177,10 @@ def _add_inference(cfg: CfgNode) -> None:
     cfg.TEST.GLOBAL_VIEW = True
     # Evaluation: images a batch.
     cfg.TEST.IMS_PER_BATCH = 1
+    # The figure by which model_best.pth is chosen, of the first of DATASETS.TEST; mIoU where no class is unseen.
+    cfg.TEST.BEST_METRIC = "h-mIoU"
+    # Images of each test set that are drawn (image, truth, prediction) at every evaluation during training.
+    cfg.TEST.PICTURES = 4
 
 
 def load_config(config_file: str, options: Sequence[str] = ()) -> CfgNode:
