@@ -145,6 +145,9 @@ def _add_training(cfg: CfgNode) -> None:
 
     # Which of a training set's classes carry labels: "all", or "seen" (unseen classes become ignored pixels).
     cfg.DATASETS.TRAIN_CLASSES = "seen"
+    # Names of seen classes that a fold hides: in training they count as unseen; in evaluation they are the unseen classes,
+    # against the seen ones left, and the truly unseen are left out (docs/evaluation.md: choosing the calibration).
+    cfg.DATASETS.HIDDEN_CLASSES = ()
     # How often each set of DATASETS.TRAIN is drawn, relative to the others; () = by its size. A batch comes from one set.
     cfg.DATASETS.TRAIN_WEIGHTS = ()
     # In training a class goes by a randomly drawn one of its synonyms.
@@ -177,6 +180,17 @@ def _add_inference(cfg: CfgNode) -> None:
     cfg.TEST.GLOBAL_VIEW = True
     # Evaluation: images a batch.
     cfg.TEST.IMS_PER_BATCH = 1
+    # Classes that mean IoU runs over: present (in the ground truth; Detectron2 today), or union (those in ground truth or
+    # prediction; Detectron2 0.6). The other one is reported beside it.
+    cfg.TEST.MIOU = "present"
+    # Constant subtracted from the logits of seen names for the figures "calibrated-..."; 0 = none (tools/calibrate.py).
+    cfg.TEST.CALIBRATION = 0.0
+    # Constants at which s-, u- and h-mIoU are tabled in report.json, all in one pass, for tools/calibrate.py.
+    cfg.TEST.CALIBRATION_GRID = ()
+    # Width of the bands of boundary IoU as a share of the image's diagonal; 0 leaves it out.
+    cfg.TEST.BOUNDARY_RATIO = 0.02
+    # How many of the best and of the worst images the report shows.
+    cfg.TEST.REPORT_IMAGES = 4
     # The figure by which model_best.pth is chosen, of the first of DATASETS.TEST; mIoU where no class is unseen.
     cfg.TEST.BEST_METRIC = "h-mIoU"
     # Images of each test set that are drawn (image, truth, prediction) at every evaluation during training.
