@@ -1,0 +1,89 @@
+"""What a row of the table holds: a data set's classes, files, terms and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ovrs.palette import Color
+from ovrs.vocabulary import Vocabulary, VocabularyClass
+
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
+
+# The label of a pixel that counts neither in training nor in evaluation.
+IGNORE_LABEL = 255
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of one split are, relative to the root of all data sets; an image and its mask share their stem."""
+
+    images: str
+    masks: str
+    image_suffix: str = ".png"
+    mask_suffix: str = ".png"
+
+
+@dataclass(frozen=True)
+class SceneSplit:
+    """A split without files: ``size`` scenes of ``image_size`` pixels a side, drawn from ``seed`` and their index."""
+
+    seed: int
+    size: int
+    image_size: int = 256
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A row of the table.
+
+    Attributes:
+        name: what it is registered by, as ``<name>_train`` and ``<name>_val``.
+        title: what its owner calls it.
+        classes: in label order, label 0 being the first; ``seen`` says whether open-vocabulary training sees its labels.
+        splits: where each split is; a split that its owner does not publish is absent.
+        ignored: in words, which of the published values or colours become ``ignore_label``, and why.
+        source: the owner's page, where the files are asked for.
+        licence: the owner's terms, as far as known.
+        citation: what the owner asks to cite.
+        unseen_from: the paper that says which classes are unseen; None where none does, and then all are seen.
+        expected_counts: images a split has once prepared, by the paper or the owner; a split is absent where none says.
+        ignore_label: the mask value that does not count.
+    """
+
+    name: str
+    title: str
+    classes: tuple[VocabularyClass, ...]
+    splits: Mapping[Split, Layout | SceneSplit] = field(hash=False)
+    ignored: str
+    source: str
+    licence: str
+    citation: str
+    unseen_from: str | None = None
+    expected_counts: Mapping[Split, int] = field(default_factory=dict, hash=False)
+    ignore_label: int = IGNORE_LABEL
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The classes as a vocabulary; the index of a name is its label."""
+        return Vocabulary(self.classes)
+
+
+def classes(*entries: tuple[str, Color | None], unseen: str = "") -> tuple[VocabularyClass, ...]:
+    """Classes in label order from words behind bars (``"ship|boat|vessel"``: name, then synonyms) and the owner's colour (RGB).
+
+    ``unseen`` is a comma list of the names whose labels open-vocabulary training does not see.
+    """
+    hidden = {name.strip() for name in unseen.split(",")}
+    found = []
+    for words, color in entries:
+        name, *synonyms = words.split("|")
+        found.append(VocabularyClass(name, tuple(synonyms), color, seen=name not in hidden))
+    return tuple(found)
+
+
+def tiles(folder: str, image_suffix: str = ".png") -> dict[Split, Layout]:
+    """The layout in which OVRS (Cao et al.) keeps its tiles, used for all that is prepared here; masks are 0-based."""
+    return {split: Layout(f"{folder}_split/{split}/imgs", f"{folder}_split/{split}/D2masks", image_suffix) for split in SPLITS}

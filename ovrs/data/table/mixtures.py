@@ -1,0 +1,60 @@
+"""Rows of data sets that others put together from several."""
+
+from ovrs.data.table.data_set import DataSet, Layout, classes
+
+# The names are GSNet's, its spelling of the toll station included. Three kinds of vehicle, two of bare land and trees beside
+# forest come from different sources and overlap in meaning; synonyms keep to what tells them apart.
+LANDDISCOVER50K = DataSet(
+    name="landdiscover50k",
+    title="LandDiscover50K",
+    classes=classes(
+        ("background", None),
+        ("bare land|bare ground", None),
+        ("grass|lawn", None),
+        ("pavement|paved ground", None),
+        ("road|street|highway", None),
+        ("tree|trees", None),
+        ("water|river|lake", None),
+        ("agriculture land|agricultural land|cropland", None),
+        ("buildings|building|house", None),
+        ("forest land|forest|woodland", None),
+        ("barren land|barren ground", None),
+        ("urban land|urban area|built-up area", None),
+        ("large-vehicle|large vehicle|truck", None),
+        ("swimming-pool|swimming pool", None),
+        ("helicopter|rotorcraft", None),
+        ("bridge|viaduct", None),
+        ("plane|airplane|aircraft", None),
+        ("ship|boat|vessel", None),
+        ("soccer-ball-field|soccer field|football pitch", None),
+        ("basketball-court|basketball court", None),
+        ("ground-track-field|running track|athletics track", None),
+        ("small-vehicle|small vehicle|car", None),
+        ("baseball-diamond|baseball field", None),
+        ("tennis-court|tennis court", None),
+        ("roundabout|traffic circle", None),
+        ("storage-tank|storage tank|oil tank", None),
+        ("harbor|pier|dock", None),
+        ("container-crane|container crane|gantry crane", None),
+        ("airport|airfield", None),
+        ("helipad|helicopter pad", None),
+        ("chimney|smokestack", None),
+        ("expressway service area|motorway service area", None),
+        ("expresswalltoll station|expressway toll station|toll plaza", None),
+        ("dam|weir", None),
+        ("golf field|golf course", None),
+        ("overpass|flyover", None),
+        ("stadium|arena", None),
+        ("train station|railway station", None),
+        ("vehicle|motor vehicle", None),
+        ("windmill|wind turbine", None),
+    ),
+    splits={"train": Layout("LandDiscover50K/TR_Image", "LandDiscover50K/GT_ID")},
+    ignored="255; the background is a trained class, as in GSNet's loss (which ignores 255 alone, though its metadata say 0)",
+    source="https://github.com/yecy749/GSNet",
+    licence="not stated; put together by GSNet's authors from data sets with terms of their own",
+    citation="Ye et al., Towards Open-Vocabulary Remote Sensing Image Semantic Segmentation, AAAI 2025",
+    expected_counts={"train": 51846},
+)
+
+MIXTURES = (LANDDISCOVER50K,)

@@ -1,0 +1,87 @@
+"""Rows of data sets whose classes are objects: ships, planes, courts."""
+
+from ovrs.data.table.data_set import DataSet, classes, tiles
+
+ISAID = DataSet(
+    name="isaid",
+    title="iSAID",
+    classes=classes(
+        ("ship|boat|vessel", (0, 0, 63)),
+        ("storage tank|oil tank|fuel tank", (0, 63, 63)),
+        ("baseball diamond|baseball field", (0, 63, 0)),
+        ("tennis court|court for tennis", (0, 63, 127)),
+        ("basketball court|court for basketball", (0, 63, 191)),
+        ("ground track field|running track|athletics track", (0, 63, 255)),
+        ("bridge|viaduct", (0, 127, 63)),
+        ("large vehicle|truck|bus", (0, 127, 127)),
+        ("small vehicle|car|van", (0, 0, 127)),
+        ("helicopter|rotorcraft", (0, 0, 191)),
+        ("swimming pool|pool", (0, 0, 255)),
+        ("roundabout|traffic circle", (0, 191, 127)),
+        ("soccer ball field|soccer field|football pitch", (0, 127, 191)),
+        ("plane|airplane|aircraft", (0, 127, 255)),
+        ("harbor|pier|dock", (0, 100, 155)),
+        unseen="tennis court, bridge, small vehicle, helicopter, soccer ball field, harbor",
+    ),
+    splits=tiles("iSAID"),
+    ignored="background (black in the colour masks): the protocol of OVRS and AerOSeg leaves it out",
+    source="https://captain-whu.github.io/iSAID/",
+    licence="academic purposes only; the images are DOTA-v1.0's (Google Earth, GF-2, JL-1) under their terms",
+    citation="Waqas Zamir et al., iSAID: A Large-scale Dataset for Instance Segmentation in Aerial Images, CVPRW 2019",
+    unseen_from="AerOSeg, Table 1",
+    expected_counts={"train": 18076, "val": 6363},
+)
+
+# The names are FAIR1M's, spelt out in the synonyms. "other-..." takes no wider word: that would hold the finer classes too.
+FAST = DataSet(
+    name="fast",
+    title="FAST (of SAMRS)",
+    classes=classes(
+        ("A220|Airbus A220", (0, 127, 255)),
+        ("A321|Airbus A321", (0, 63, 0)),
+        ("A330|Airbus A330", (0, 127, 63)),
+        ("A350|Airbus A350", (0, 63, 255)),
+        ("ARJ21|Comac ARJ21", (0, 0, 127)),
+        ("Baseball-Field|baseball field|baseball diamond", (0, 127, 127)),
+        ("Basketball-Court|basketball court", (0, 0, 63)),
+        ("Boeing737|Boeing 737", (0, 63, 127)),
+        ("Boeing747|Boeing 747", (0, 63, 191)),
+        ("Boeing777|Boeing 777", (0, 191, 127)),
+        ("Boeing787|Boeing 787", (0, 127, 191)),
+        ("Bridge|viaduct", (0, 63, 63)),
+        ("Bus|coach", (0, 100, 155)),
+        ("C919|Comac C919", (0, 0, 255)),
+        ("Cargo-Truck|cargo truck|lorry", (0, 0, 191)),
+        ("Dry-Cargo-Ship|dry cargo ship|bulk carrier", (64, 191, 127)),
+        ("Dump-Truck|dump truck|tipper truck", (64, 0, 191)),
+        ("Engineering-Ship|engineering ship|dredger", (128, 63, 63)),
+        ("Excavator|digger", (128, 0, 63)),
+        ("Fishing-Boat|fishing boat|trawler", (191, 63, 0)),
+        ("Football-Field|football field|soccer field", (255, 127, 0)),
+        ("Intersection|road intersection|crossroads", (63, 0, 0)),
+        ("Liquid-Cargo-Ship|liquid cargo ship|tanker", (127, 63, 0)),
+        ("Motorboat|motor boat|speedboat", (63, 255, 0)),
+        ("other-airplane|other airplane", (0, 127, 0)),
+        ("other-ship|other ship", (127, 127, 0)),
+        ("other-vehicle|other vehicle", (63, 0, 63)),
+        ("Passenger-Ship|passenger ship|ferry", (63, 127, 0)),
+        ("Roundabout|traffic circle", (63, 191, 0)),
+        ("Small-Car|small car|passenger car", (191, 127, 0)),
+        ("Tennis-Court|tennis court", (127, 191, 0)),
+        ("Tractor|farm tractor", (63, 63, 0)),
+        ("Trailer|truck trailer", (100, 155, 0)),
+        ("Truck-Tractor|truck tractor|tractor unit", (0, 255, 0)),
+        ("Tugboat|tug boat|tug", (0, 191, 0)),
+        ("Van|minibus", (191, 127, 64)),
+        ("Warship|naval ship|military ship", (0, 191, 64)),
+    ),
+    splits=tiles("FAST"),
+    ignored="255, what no object's mask covers (white in the colour masks)",
+    source="https://github.com/ViTAE-Transformer/SAMRS",
+    licence="research purposes only; the images are FAIR1M's under its terms",
+    citation="Wang et al., SAMRS: Scaling-up Remote Sensing Segmentation Dataset with Segment Anything Model, NeurIPS 2023; "
+    "Sun et al., FAIR1M: A Benchmark Dataset for Fine-grained Object Recognition in High-Resolution Remote Sensing Imagery, "
+    "ISPRS Journal 2022",
+)
+
+OBJECTS = (ISAID, FAST)
