@@ -18,8 +18,10 @@ NORMS = (
     nn.modules.batchnorm._BatchNorm,
     nn.modules.instancenorm._InstanceNorm,
 )
-# Parameters held by a module directly that are positions or stand-ins for tokens, not weights of a map.
-EMBEDDING_WORDS = ("embed", "position", "token", "pos_")
+# Parameters held by a module directly that are positions or a stand-in for the image, not weights of a map.
+EMBEDDING_WORDS = ("embed", "position", "cls_token", "pos_")
+
+ENCODERS = ("vision_language", "guidance_encoder")
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -40,12 +42,21 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict[str, Any]]:
-    """One group for each pair of learning rate and weight decay that occurs, with every trained parameter exactly once."""
+    """One group for each pair of learning rate and weight decay that occurs, with every trained parameter exactly once.
+
+    The ``name`` of a group says which parts of the model learn at its rate (``head`` is all beside the encoders).
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    parts: dict[float, dict[str, None]] = {}
     for path, module, name, parameter in _trained(model):
-        key = (cfg.SOLVER.BASE_LR * _multiplier(cfg, path), _weight_decay(cfg, module, name))
-        groups.setdefault(key, []).append(parameter)
-    return [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()]
+        rate = cfg.SOLVER.BASE_LR * _multiplier(cfg, path)
+        groups.setdefault((rate, _weight_decay(cfg, module, name)), []).append(parameter)
+        encoder = path.partition(".")[0]
+        parts.setdefault(rate, {})[encoder if encoder in ENCODERS else "head"] = None
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay, "name": "+".join(parts[rate])}
+        for (rate, decay), parameters in groups.items()
+    ]
 
 
 def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Parameter]]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import DefaultTrainer, SimpleTrainer, TrainerBase
+from detectron2.engine import DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
 from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
@@ -24,6 +26,8 @@ import ovrs.modeling  # noqa: F401 - registers the systems with Detectron2
 from ovrs.data.catalog import vocabulary_of
 from ovrs.data.loaders import Batch, build_test_loader, build_train_loader
 from ovrs.engine.checkpointer import Checkpointer
+from ovrs.engine.ema import WeightAverage
+from ovrs.engine.hooks import AverageWeights, BestWeights, LearningRates
 from ovrs.engine.optimizer import build_optimizer
 from ovrs.errors import ConfigError
 from ovrs.evaluation.evaluator import SegmentationEvaluator
@@ -40,6 +44,7 @@ class TrainingStep(SimpleTrainer):
         model: maps a batch to a dict of losses.
         data_loader: endless batches; asked for the first one when training starts.
         clip: ``SOLVER.CLIP_GRADIENTS``.
+        parts: a batch goes through the model in so many parts, whose gradients are added up.
         scaled: scale the loss, so that gradients do not vanish in fp16.
     """
 
@@ -50,6 +55,7 @@ class TrainingStep(SimpleTrainer):
         optimizer: torch.optim.Optimizer,
         *,
         clip: CfgNode,
+        parts: int = 1,
         scaled: bool = False,
     ) -> None:
         TrainerBase.__init__(self)
@@ -58,6 +64,7 @@ class TrainingStep(SimpleTrainer):
         self.data_loader = data_loader
         self.optimizer = optimizer
         self.clip = clip
+        self.parts = parts
         self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
         self._batches: Iterator[Batch] | None = None
 
@@ -68,14 +75,29 @@ class TrainingStep(SimpleTrainer):
             self._batches = iter(self.data_loader)
         batch = next(self._batches)
         waited = time.perf_counter() - start
-        losses: dict[str, Tensor] = self.model(batch)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
-        self._write_metrics(losses, waited)
+        self._write_metrics(self.accumulate(batch), waited)
         self.scaler.unscale_(self.optimizer)
         self.clip_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+    def accumulate(self, batch: Batch) -> dict[str, Tensor]:
+        """Add up the gradients of all parts of a batch, each by its share of the images; returns the losses of the whole."""
+        size = max(1, math.ceil(len(batch) / self.parts))
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)] or [batch]
+        total: dict[str, Tensor] = {}
+        for part in parts:
+            # Processes exchange gradients once, with the last part.
+            waits = isinstance(self.model, DistributedDataParallel) and part is not parts[-1]
+            with self.model.no_sync() if waits else nullcontext():
+                losses: dict[str, Tensor] = self.model(part)
+                if len(parts) > 1:
+                    losses = {name: loss * (len(part) / len(batch)) for name, loss in losses.items()}
+                self.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
+            for name, loss in losses.items():
+                total[name] = total[name] + loss.detach() if name in total else loss.detach()
+        return total
 
     def clip_gradients(self) -> None:
         """Bound the gradients: the norm of all together (full_model), of each tensor (norm), or each value."""
@@ -109,10 +131,14 @@ class Trainer(DefaultTrainer):
             self.build_train_loader(cfg),
             optimizer,
             clip=cfg.SOLVER.CLIP_GRADIENTS,
+            parts=_parts(cfg),
             scaled=cfg.MODEL.PRECISION == "fp16" and torch.device(cfg.MODEL.DEVICE).type == "cuda",
         )
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
-        self.checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
+        self.average = WeightAverage(model, cfg.SOLVER.EMA_DECAY) if cfg.SOLVER.EMA_DECAY else None
+        averaged = {"ema": self.average} if self.average else {}
+        self.checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self), **averaged)
+        self.best = BestWeights(self.checkpointer, cfg.TEST.BEST_METRIC)
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self.register_hooks(self.build_hooks())
@@ -120,14 +146,41 @@ class Trainer(DefaultTrainer):
     def resume_or_load(self, resume: bool = True) -> None:
         """Go on from the last checkpoint in ``OUTPUT_DIR`` if there is one and ``resume``, else load ``MODEL.WEIGHTS``."""
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if self.average and not self.average.updates:
+            self.average.restart()  # from the weights just loaded
         if not (resume and self.checkpointer.has_checkpoint()):
             return
         self.start_iter = self.iter + 1
+        self.best.resume()
         if self.cfg.SEED >= 0:
             # Otherwise the images and random numbers of the first iterations would come a second time.
             seed_all_rng(self.cfg.SEED + self.start_iter + comm.get_rank())
             self._trainer.data_loader = build_train_loader(self.cfg, sampler_seed=self.cfg.SEED + self.start_iter)
         logger.info("Resuming at iteration %d of %d", self.start_iter, self.max_iter)
+
+    def build_hooks(self) -> list[HookBase | None]:
+        """What happens around a step, in this order: what is saved is what is evaluated, and what that gives is written."""
+        main = comm.is_main_process()
+        return [
+            hooks.IterationTimer(),
+            LearningRates(),
+            hooks.LRScheduler(),
+            AverageWeights(self.average) if self.average else None,
+            hooks.PeriodicCheckpointer(self.checkpointer, self.cfg.SOLVER.CHECKPOINT_PERIOD) if main else None,
+            hooks.EvalHook(self.cfg.TEST.EVAL_PERIOD, self.evaluate),
+            hooks.PeriodicWriter(self.build_writers(), period=20) if main else None,
+        ]
+
+    def evaluate(self) -> dict[str, Any]:
+        """Evaluate the present weights, or their average where one is kept, on all of ``DATASETS.TEST``; keep the best."""
+        iteration = min(self.iter + 1, self.max_iter)
+        with self.average.applied() if self.average else nullcontext():
+            results: dict[str, Any] = self.test(self.cfg, self.model)
+            if results and comm.is_main_process():
+                first = results if len(self.cfg.DATASETS.TEST) == 1 else results[self.cfg.DATASETS.TEST[0]]
+                self.best.consider(first["sem_seg"], iteration)
+        self._last_eval_results = results
+        return results
 
     def state_dict(self) -> dict[str, Any]:
         """All but the model that a training needs to go on, as tensors and plain values."""
@@ -178,6 +231,16 @@ class Trainer(DefaultTrainer):
         """One confusion matrix over the data set; its report goes to ``OUTPUT_DIR/inference/<data set>``."""
         folder = os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name)
         return SegmentationEvaluator(dataset_name, vocabulary_of(dataset_name), folder)
+
+
+def _parts(cfg: CfgNode) -> int:
+    parts, images = cfg.SOLVER.ACCUMULATION_STEPS, cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size()
+    if not 1 <= parts <= max(images, 1):
+        raise ConfigError(
+            f"SOLVER.ACCUMULATION_STEPS is {parts}: the {images} images that a process has of a batch (SOLVER.IMS_PER_BATCH) "
+            "are split into at least 1 part and at most one for each"
+        )
+    return int(parts)
 
 
 def _distributed(model: nn.Module) -> nn.Module:

@@ -52,7 +52,7 @@ def settings(cfg, model):
 
 def test_each_parameter_gets_its_learning_rate_and_decay(cfg):
     assert settings(cfg, Parts()) == {
-        "padding_tokens": (1.0, 0.0),
+        "padding_tokens": (1.0, 0.5),
         "vision_language.positional_embedding": (0.01, 0.0),
         "vision_language.0.weight": (0.01, 0.5),
         "vision_language.0.bias": (0.01, 0.5),
