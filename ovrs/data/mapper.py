@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ovrs.data.augmentation import build_augmentations
-from ovrs.data.catalog import vocabulary_of
+from ovrs.data.catalog import encoding_of, vocabulary_of
+from ovrs.data.masks import Kind, MaskEncoding, read_codes
+from ovrs.data.folds import evaluated_classes, trained_classes
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
@@ -37,6 +39,7 @@ class SegmentationMapper:
         augmentations: geometric ones change image and labels alike.
         train_classes: ``all``, or ``seen``: labels of unseen classes become ignored, the others are renumbered.
         keep_synonyms: leave the classes their synonyms (to draw from, or to score by the best); otherwise the name alone.
+        hidden: names of seen classes that a fold hides (see :mod:`ovrs.data.folds`).
     """
 
     @configurable
@@ -47,6 +50,7 @@ class SegmentationMapper:
         augmentations: Sequence[T.Augmentation] = (),
         train_classes: str = "all",
         keep_synonyms: bool = False,
+        hidden: Sequence[str] = (),
     ) -> None:
         if train_classes not in ("all", "seen"):
             raise ConfigError(f"DATASETS.TRAIN_CLASSES is {train_classes!r}; choose 'all' or 'seen'")
@@ -54,6 +58,7 @@ class SegmentationMapper:
         self.augmentations = T.AugmentationList(list(augmentations))
         self.train_classes = train_classes
         self.keep_synonyms = keep_synonyms
+        self.hidden = tuple(hidden)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -74,6 +79,7 @@ class SegmentationMapper:
             "augmentations": augmentations if is_train else [],
             "train_classes": cfg.DATASETS.TRAIN_CLASSES,
             "keep_synonyms": cfg.DATASETS.DRAW_SYNONYMS if is_train else cfg.DATASETS.TEST_SYNONYMS,
+            "hidden": cfg.DATASETS.HIDDEN_CLASSES,
         }
 
     def __call__(self, entry: dict[str, Any]) -> dict[str, Any]:
@@ -83,12 +89,15 @@ class SegmentationMapper:
             DataError: a file cannot be read, sizes of image and labels differ, or a label is no class of the data set.
         """
         own = vocabulary_of(entry["dataset_name"])
-        image, labels = read_entry(entry)
-        if image.shape[:2] != labels.shape:
-            raise DataError(f"{entry['file_name']} is {_size(image)}, but its labels are {_size(labels)}")
-        check_labels(labels, own, entry)
-        seen_only = self.is_train and self.train_classes == "seen"
-        vocabulary, table = renumbering(own, seen_only=seen_only, synonyms=self.keep_synonyms)
+        encoding = encoding_of(entry["dataset_name"])
+        image, codes = read_entry(entry, encoding.kind)
+        if image.shape[:2] != codes.shape:
+            raise DataError(f"{entry['file_name']} is {_size(image)}, but its labels are {_size(codes)}")
+        labels, unknown = encoding.decode(codes)
+        if unknown:
+            raise unknown_codes(unknown, encoding, entry)
+        choice = self.train_classes if self.is_train else "evaluated"
+        vocabulary, table = renumbering(own, choice, synonyms=self.keep_synonyms, hidden=self.hidden)
         sample = T.AugInput(image, sem_seg=table[labels])
         self.augmentations(sample)
         image, labels = sample.image, sample.sem_seg
@@ -103,19 +112,25 @@ class SegmentationMapper:
 
 
 @functools.lru_cache(maxsize=64)
-def renumbering(own: Vocabulary, *, seen_only: bool, synonyms: bool) -> tuple[Vocabulary, NDArray[np.uint8]]:
-    """The classes in use of a data set's vocabulary, and uint8 [256] from old labels to new; 255 where a label is ignored."""
-    kept = [index for index, cls in enumerate(own.classes) if cls.seen or not seen_only]
-    if not kept:
-        raise ConfigError(f"no class of {', '.join(own.names)} is seen; set DATASETS.TRAIN_CLASSES to all")
+def renumbering(
+    own: Vocabulary, choice: str, *, synonyms: bool, hidden: tuple[str, ...] = ()
+) -> tuple[Vocabulary, NDArray[np.uint8]]:
+    """The classes in use of a data set's vocabulary, and uint8 [256] from old labels to new; 255 where a label is ignored.
+
+    Args:
+        choice: ``all`` or ``seen`` of them train, or they are ``evaluated``.
+    """
+    if choice == "evaluated":
+        kept = evaluated_classes(own, hidden)
+    else:
+        kept = trained_classes(own, seen_only=choice == "seen", hidden=hidden)
     table = np.full(256, IGNORE_LABEL, dtype=np.uint8)
-    table[kept] = np.arange(len(kept))
-    classes = tuple(own.classes[index] for index in kept)
-    return Vocabulary(classes if synonyms else tuple(replace(cls, synonyms=()) for cls in classes)), table
+    table[list(kept)] = np.arange(len(kept))
+    return Vocabulary(tuple(cls if synonyms else replace(cls, synonyms=()) for cls in kept.values())), table
 
 
-def read_entry(entry: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image [H, W, 3] RGB and labels [H, W], from files or drawn."""
+def read_entry(entry: dict[str, Any], kind: Kind) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """Image [H, W, 3] RGB and the codes [H, W] of its mask (see :class:`MaskEncoding`), from files or drawn."""
     if "scene_seed" in entry:
         from ovrs.data.scenes import draw_scene
 
@@ -126,7 +141,7 @@ def read_entry(entry: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uin
         if len(_kept_scenes) * (scene.image.nbytes + scene.labels.nbytes) < KEPT_BYTES:
             _kept_scenes[key] = scene.image, scene.labels
         return scene.image, scene.labels
-    return read_rgb(entry["file_name"]), read_labels(entry["sem_seg_file_name"])
+    return read_rgb(entry["file_name"]), read_codes(entry["sem_seg_file_name"], kind)
 
 
 def read_rgb(path: str) -> NDArray[np.uint8]:
@@ -138,28 +153,13 @@ def read_rgb(path: str) -> NDArray[np.uint8]:
         raise DataError(f"{path}: not readable as an image: {error}") from error
 
 
-def read_labels(path: str) -> NDArray[np.uint8]:
-    """Labels [H, W] of an 8-bit PNG, grey or with a palette (whose raw indices are the labels)."""
-    try:
-        with Image.open(path) as file:
-            mode, labels = file.mode, np.array(file)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path}: not readable as a label map: {error}") from error
-    if mode not in ("L", "P"):
-        raise DataError(f"{path}: labels must be one 8-bit channel, grey or with a palette; this file has mode {mode}")
-    return labels
-
-
-def check_labels(labels: NDArray[np.uint8], vocabulary: Vocabulary, entry: dict[str, Any]) -> None:
-    """Raise DataError where a label is neither a class of ``vocabulary`` nor the ignored 255."""
-    counts = np.bincount(labels.reshape(-1), minlength=256)
-    counts[IGNORE_LABEL] = 0
-    wrong = np.flatnonzero(counts[vocabulary.num_classes :]) + vocabulary.num_classes
-    if wrong.size:
-        raise DataError(
-            f"{entry.get('sem_seg_file_name', entry['file_name'])}: label {wrong[0]} on {counts[wrong[0]]} pixels, but "
-            f"{entry['dataset_name']} has {vocabulary.num_classes} classes (0 to {vocabulary.num_classes - 1}; 255 is ignored)"
-        )
+def unknown_codes(unknown: dict[int, int], encoding: MaskEncoding, entry: dict[str, Any]) -> DataError:
+    """The error of a mask with codes that no class has; ``unknown`` says on how many pixels each is."""
+    code, count = next(iter(unknown.items()))
+    return DataError(
+        f"{entry.get('sem_seg_file_name', entry['file_name'])}: {encoding.show(code)} on {count} pixels, but "
+        f"{entry['dataset_name']} has {len(encoding.codes)} classes ({encoding.summary()})"
+    )
 
 
 def draw_synonyms(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
