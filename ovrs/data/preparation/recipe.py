@@ -1,0 +1,101 @@
+"""A recipe: which files of a source are an image and its labels, how both are read, and how they are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovrs.data.preparation.images import read_rgb
+from ovrs.data.preparation.labels import Decoder
+from ovrs.data.preparation.source import Member, Source
+from ovrs.data.preparation.tiling import Tiling
+from ovrs.data.table import DataSet, Layout, Split
+from ovrs.errors import DataError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image, its label map, and the split they go to; tiles are named after ``stem``, which is unique in its split."""
+
+    split: Split
+    stem: str
+    image: Member
+    labels: Member
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that tells one data set's preparation from another's.
+
+    Attributes:
+        name: what the recipe is called in its record; change it when the same parameters come to give other tiles.
+        data: the row of the table; says where tiles go and in which format.
+        pairs: finds the images and label maps of a source.
+        decode: label map bytes into labels 0..N-1 and 255.
+        tiling: how images are cut.
+        read_image: image bytes into uint8 [H, W, 3].
+        published: tiles of each split in the papers, where they say.
+        parameters: whatever else decides the result; kept in the record.
+        note: sentences for the record and the terminal: how the recipe was chosen.
+    """
+
+    name: str
+    data: DataSet
+    pairs: Callable[[Source], Sequence[Pair]]
+    decode: Decoder
+    tiling: Tiling
+    read_image: Callable[[bytes, str], NDArray[np.uint8]] = read_rgb
+    published: Mapping[Split, int] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def layout(self, split: Split) -> Layout:
+        """Where the files of a split go, relative to the root of all data sets."""
+        layout = self.data.splits[split]
+        assert isinstance(layout, Layout), f"{self.data.name} has no files"
+        return layout
+
+    @property
+    def folder(self) -> Path:
+        """The data set's folder, relative to the root of all data sets."""
+        return Path(self.layout(next(iter(self.data.splits))).images.split("/")[0])
+
+    def description(self) -> dict[str, Any]:
+        """What decides the tiles, as it is recorded; equal descriptions of equal sources give equal tiles."""
+        return {"name": self.name, "data": self.data.name, "tiling": asdict(self.tiling), **self.parameters}
+
+
+def paired(split: Split, images: Mapping[str, Member], labels: Mapping[str, Member]) -> list[Pair]:
+    """Pairs of the images and label maps that share a key, which names their tiles; in the order of the keys.
+
+    Raises:
+        DataError: an image has no label map or a label map no image; names the first and says how many.
+    """
+    for one, other, kind, lacking in ((images, labels, "image", "label map"), (labels, images, "label map", "image")):
+        alone = sorted(set(one) - set(other))
+        if alone:
+            raise DataError(
+                f"{split}: {len(alone)} of {len(one)} {kind}s have no {lacking}, the first being {one[alone[0]].shown}; "
+                "is an archive missing? (--help lists them)"
+            )
+    return [Pair(split, key, images[key], labels[key]) for key in sorted(images)]
+
+
+def require(members: Sequence[Member] | Mapping[str, Member], what: str, source: Source) -> None:
+    """Raise DataError with the way out if there are none of ``members``, which are called ``what``."""
+    if not members:
+        raise DataError(f"{source.root}: no {what} found; --help says which archives are needed and where they are")
+
+
+def checked_stems(pairs: Iterable[Pair]) -> None:
+    """Raise DataError if two pairs of one split would write the same files."""
+    seen: dict[tuple[Split, str], Pair] = {}
+    for pair in pairs:
+        other = seen.setdefault((pair.split, pair.stem), pair)
+        if other is not pair:
+            raise DataError(f"{pair.image.shown} and {other.image.shown} would both be written as {pair.stem!r}; keep one")

@@ -1,0 +1,163 @@
+"""The loop that every preparation shares: find the pairs, cut what is not yet cut, record, compare with the papers."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ovrs.data.preparation.images import is_whole, write_tile
+from ovrs.data.preparation.recipe import Pair, Recipe, checked_stems
+from ovrs.data.preparation.record import Done, Record
+from ovrs.data.preparation.source import Source
+from ovrs.data.preparation.tiling import Tile, cut, is_labelled
+from ovrs.data.table import IGNORE_LABEL, Split
+from ovrs.errors import DataError, OutputError
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of one split: images read, tiles kept and dropped, pixels of each label (those ignored last)."""
+
+    images: int
+    tiles: int
+    dropped: int
+    pixels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a preparation: counts of each split, and how many images had to be cut (0: all was there)."""
+
+    counts: dict[Split, Counts]
+    cut: int
+
+
+def prepare(recipe: Recipe, source: Path, output: Path, workers: int = 4, force: bool = False) -> Outcome:
+    """Make a data set's tiles; go on where an interrupted run ended, and do nothing where all is there.
+
+    Args:
+        recipe: what to make.
+        source: the folder (or archive) with what was downloaded.
+        output: the root of all data sets.
+        workers: threads that read, cut and write; each holds an image and its labels in memory.
+        force: remove what an earlier preparation left, and start anew.
+
+    Raises:
+        DataError: the source is not as its owner publishes it, or the output holds another preparation.
+        OutputError: the output cannot be written.
+    """
+    record = Record(output / recipe.folder, recipe, output)
+    if force:
+        record.clear()
+    with _scratch(output) as scratch, Source(source, scratch) as files:
+        pairs = find_pairs(recipe, files)
+        described = files.describe(record.read().get("sources", []))
+        record.check(described)
+        content: dict[str, Any] = {"recipe": recipe.description(), "note": recipe.note, "sources": described}
+        finished = record.finished(pairs)
+        waiting = [pair for pair in pairs if (pair.split, pair.stem) not in finished]
+        if waiting:
+            record.write({**content, "complete": False})
+        for done in _cut_all(recipe, record, waiting, workers):
+            finished[done.split, done.image] = done
+            record.append(done)
+    counts = {split: _count(recipe, finished.values(), split) for split in recipe.data.splits}
+    content |= {"complete": True, "counts": {split: vars(count) for split, count in counts.items()}}
+    if waiting or not record.read().get("complete"):
+        record.rewrite(finished.values())
+        record.write({**content, "published": dict(recipe.published)})
+    return Outcome(counts, len(waiting))
+
+
+def find_pairs(recipe: Recipe, source: Source) -> Sequence[Pair]:
+    """The recipe's pairs, checked: there are some, and no two share a name.
+
+    Raises:
+        DataError: there are none, or two share a name.
+    """
+    pairs = recipe.pairs(source)
+    if not pairs:
+        raise DataError(f"{source.root}: no images of {recipe.data.title} found; --help says which archives are needed")
+    checked_stems(pairs)
+    return pairs
+
+
+def _cut_all(recipe: Recipe, record: Record, pairs: Sequence[Pair], workers: int) -> Iterator[Done]:
+    """Cut all pairs in threads, a bounded number ahead; an error ends it after the images under way."""
+    queue = iter(pairs)
+    pool = ThreadPoolExecutor(max(workers, 1))
+    running: set[Future[Done]] = set()
+    with tqdm(total=len(pairs), desc=recipe.data.title, unit="image", disable=not pairs) as bar:
+        try:
+            while True:
+                while len(running) < 2 * workers and (pair := next(queue, None)) is not None:
+                    running.add(pool.submit(_cut_pair, recipe, record, pair))
+                if not running:
+                    return
+                ready, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    yield future.result()
+                    bar.update()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cut_pair(recipe: Recipe, record: Record, pair: Pair) -> Done:
+    image = recipe.read_image(pair.image.read(), pair.image.shown)
+    labels = recipe.decode(pair.labels.read(), pair.labels.shown)
+    if image.shape[:2] != labels.shape:
+        raise DataError(
+            f"{pair.labels.shown}: is {labels.shape[1]} x {labels.shape[0]} pixels, its image {pair.image.shown} "
+            f"{image.shape[1]} x {image.shape[0]}; download both archives again"
+        )
+    names, dropped, pixels = [], 0, np.zeros(256, np.int64)
+    for tile in cut(image, labels, recipe.tiling):
+        if not is_labelled(tile.labels, recipe.tiling):
+            dropped += 1
+            continue
+        names.append(_name(pair, tile, labels.shape))
+        pixels += np.bincount(tile.labels.ravel(), minlength=256)
+        _write(record.tile_files(pair.split, names[-1]), tile)
+    kept = [*pixels[: len(recipe.data.classes)].tolist(), int(pixels[IGNORE_LABEL])]
+    return Done(pair.split, pair.stem, tuple(names), dropped, tuple(kept))
+
+
+def _name(pair: Pair, tile: Tile, shape: tuple[int, ...]) -> str:
+    """An image that is its own tile keeps its name."""
+    return pair.stem if tile.labels.shape == shape else f"{pair.stem}_{tile.top:05d}_{tile.left:05d}"
+
+
+def _write(files: tuple[Path, Path], tile: Tile) -> None:
+    for path, pixels in zip(files, (tile.image, tile.labels), strict=True):
+        if not is_whole(path):
+            write_tile(path, pixels)
+
+
+def _count(recipe: Recipe, entries: Iterable[Done], split: Split) -> Counts:
+    chosen = [done for done in entries if done.split == split]
+    pixels: Counter[int] = Counter()
+    for done in chosen:
+        pixels.update(dict(enumerate(done.pixels)))
+    totals = tuple(pixels[label] for label in range(len(recipe.data.classes) + 1))
+    return Counts(len(chosen), sum(len(done.tiles) for done in chosen), sum(done.dropped for done in chosen), totals)
+
+
+@contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """A folder in the output for what must be unpacked for the time being."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=output, prefix=".unpacked-")
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
+    with folder as name:
+        yield Path(name)
