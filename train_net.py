@@ -7,11 +7,13 @@ Examples:
     python train_net.py --config-file mini --eval-only MODEL.WEIGHTS output/mini/model_final.pth
     python train_net.py --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml --num-gpus 4 \
         DATASETS.TRAIN '("isaid_train",)' DATASETS.TEST '("isaid_val",)'
+    python train_net.py --config-file mini --num-gpus 0 --num-processes 2
 
 What follows the options are pairs KEY VALUE that override the configuration file; ovrs/config.py explains every key that
 ovrs adds. Data sets are looked for under $DETECTRON2_DATASETS (default: datasets); "scenes" needs no files. Without a CUDA
 device the CPU is used. OUTPUT_DIR receives config.yaml, log.txt, metrics.json, events for TensorBoard, checkpoints, and
-inference/<data set>/ with report.json and classes.csv.
+inference/<data set>/ with report.json and classes.csv. SOLVER.IMS_PER_BATCH counts the images of all processes together.
+Ctrl-C or SIGTERM finishes the step and saves; --resume goes on from there. docs/training.md says more, also on several machines.
 """
 
 from __future__ import annotations
@@ -38,9 +40,14 @@ def parser() -> argparse.ArgumentParser:
         "config_file": "a YAML file, or the bare name of a small model: mini, mini/NAME",
         "resume": "go on from the last checkpoint in OUTPUT_DIR, if there is one, with its optimizer and schedule",
         "eval_only": "evaluate MODEL.WEIGHTS (with --resume: the last checkpoint in OUTPUT_DIR) on DATASETS.TEST and stop",
-        "num_gpus": "GPUs on each machine, a process each (default 1; 1 also means the CPU where there is no GPU)",
+        "num_gpus": "GPUs on each machine, a process each; 0 = the CPU (default 1, which also is the CPU where there is no GPU)",
+        "num_machines": "machines that train together; start this command on each of them",
+        "machine_rank": "which of the machines this is, from 0",
+        "dist_url": "where they meet: tcp://HOST:PORT of the first machine; one machine alone finds a port by itself",
         "opts": "KEY VALUE pairs that override the configuration file",
     }
+    built.set_defaults(dist_url="auto")  # Detectron2's is one port for all trainings of a user
+    built.add_argument("--num-processes", type=int, default=1, help="processes on each machine where they run on the CPU")
     for action in built._actions:
         action.help = texts.get(action.dest, action.help)
     return built
@@ -70,6 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         launch(
             main,
             args.num_gpus,
+            num_processes=args.num_processes,
             num_machines=args.num_machines,
             machine_rank=args.machine_rank,
             dist_url=args.dist_url,

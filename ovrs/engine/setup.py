@@ -30,7 +30,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
     """
     if not args.config_file:
         raise ConfigError("no configuration: give --config-file, for example --config-file mini")
-    cfg = load_config(args.config_file, args.opts or ())
+    device = ["MODEL.DEVICE", "cpu"] if getattr(args, "num_gpus", 1) == 0 else []
+    cfg = load_config(args.config_file, [*(args.opts or ()), *device])
     _check_writable(cfg.OUTPUT_DIR)
     rank = comm.get_rank()
     for name in ("ovrs", "fvcore", "detectron2"):
@@ -38,8 +39,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
     cfg = choose_device(cfg)
     if comm.is_main_process():
         _describe(cfg, args)
-    # A seed a process, so that they do not all draw the same crops; a negative one is drawn from the clock.
-    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + rank)
+    # One for all processes: they build the same model. Images and steps draw from seeds of their own.
+    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
     return cfg
 
