@@ -148,6 +148,8 @@ def _add_training(cfg: CfgNode) -> None:
     # Names of seen classes that a fold hides: in training they count as unseen; in evaluation they are the unseen classes,
     # against the seen ones left, and the truly unseen are left out (docs/evaluation.md: choosing the calibration).
     cfg.DATASETS.HIDDEN_CLASSES = ()
+    # YAML files that describe data sets of your own (docs/own_data.md); each adds NAME_train and NAME_val.
+    cfg.DATASETS.FILES = ()
     # How often each set of DATASETS.TRAIN is drawn, relative to the others; () = by its size. A batch comes from one set.
     cfg.DATASETS.TRAIN_WEIGHTS = ()
     # In training a class goes by a randomly drawn one of its synonyms.

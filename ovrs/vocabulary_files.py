@@ -78,11 +78,16 @@ def _from_yaml(text: str) -> Vocabulary:
     if not isinstance(document, dict) or not isinstance(document.get("classes"), list):
         raise VocabularyError("a YAML vocabulary is a list of classes, or has one under 'classes'")
     _refuse_unknown(document, {"classes", "background"}, "the file")
-    classes = tuple(_class_from_entry(entry) for entry in document["classes"])
+    classes = tuple(class_from_entry(entry) for entry in document["classes"])
     return Vocabulary(classes, _background_from_entry(document.get("background")))
 
 
-def _class_from_entry(entry: object) -> VocabularyClass:
+def class_from_entry(entry: object) -> VocabularyClass:
+    """A class as YAML gives it: its words in one text, or a mapping with ``name``, ``synonyms``, ``color`` and ``seen``.
+
+    Raises:
+        VocabularyError: it is neither, or a value in it cannot be.
+    """
     if isinstance(entry, str):
         return class_from_words(entry, r"[,|]")
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
@@ -94,7 +99,8 @@ def _class_from_entry(entry: object) -> VocabularyClass:
     seen = entry.get("seen", True)
     if not isinstance(seen, bool):
         raise VocabularyError(f"class {name!r}: 'seen' is true or false, not {seen!r}")
-    return VocabularyClass(name, _words(entry.get("synonyms"), f"class {name!r}"), _color(entry.get("color"), name), seen)
+    owner = f"class {name!r}"
+    return VocabularyClass(name, _words(entry.get("synonyms"), owner), read_color(entry.get("color"), owner), seen)
 
 
 def _background_from_entry(entry: object) -> Background:
@@ -118,17 +124,22 @@ def _words(value: object, owner: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _color(value: object, name: str) -> tuple[int, int, int] | None:
-    """``[r, g, b]`` or ``"#rrggbb"``."""
-    if value is None:
+def read_color(entry: object, owner: str) -> tuple[int, int, int] | None:
+    """``[r, g, b]`` or ``"#rrggbb"``; None stays None.
+
+    Raises:
+        VocabularyError: it is none of these; ``owner`` says whose colour it is.
+    """
+    if entry is None:
         return None
+    value = entry
     if isinstance(value, str):
         try:
             value = list(bytes.fromhex(value.removeprefix("#")))
         except ValueError:
             value = []
     if not isinstance(value, list) or len(value) != 3 or not all(type(part) is int for part in value):
-        raise VocabularyError(f'class {name!r}: a colour is [red, green, blue] of 0..255 or "#rrggbb"')
+        raise VocabularyError(f'{owner}: a colour is [red, green, blue] of 0..255 or "#rrggbb", not {entry!r}')
     return value[0], value[1], value[2]
 
 

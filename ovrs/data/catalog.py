@@ -1,20 +1,43 @@
-"""Detectron2's catalog: every row of the table registered as ``<name>_train`` and ``<name>_val``.
+"""Detectron2's catalog: the rows of the table, and the data sets that users describe, as ``<name>_train`` and ``<name>_val``.
 
-Files are looked for under ``$DETECTRON2_DATASETS`` (``datasets`` where it is not set) when a data set is asked for.
+Files are looked for when a data set is asked for: those of the table under ``$DETECTRON2_DATASETS`` (``datasets`` where it is
+not set), a user's own where the description says.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from ovrs.data.description import read_description
+from ovrs.data.masks import MaskEncoding
 from ovrs.data.table import DATA_SETS, DataSet, Layout, SceneSplit, Split
-from ovrs.errors import DataError
+from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One split of a data set; ``origin`` is the file that describes it, None where that is the table."""
+
+    row: DataSet
+    split: Split
+    encoding: MaskEncoding
+    origin: Path | None = None
+
+    @property
+    def place(self) -> Layout | SceneSplit:
+        """Where its images and masks come from."""
+        return self.row.splits[self.split]
+
+
+_registered: dict[str, Registered] = {}
 
 
 def data_root() -> Path:
@@ -22,27 +45,37 @@ def data_root() -> Path:
     return Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
 
 
-def load_files(row: DataSet, layout: Layout, root: Path) -> list[dict[str, Any]]:
+def list_files(known: Registered, layout: Layout) -> list[dict[str, Any]]:
     """Detectron2's dicts (``file_name``, ``sem_seg_file_name``) of a split, in the order of the file names.
 
+    Whether the masks are there is not looked at.
+
     Raises:
-        DataError: a folder is missing or holds no image, or an image has no mask.
+        DataError: a folder is missing or holds no image.
     """
+    root, title = data_root(), known.row.title
     images, masks = root / layout.images, root / layout.masks
     for folder in (images, masks):
         if not folder.is_dir():
-            raise DataError(
-                f"{row.title}: no folder {folder}; put the data there (from {row.source}; datasets/README.md says how) "
-                f"or set DETECTRON2_DATASETS to the folder that holds {Path(layout.images).parts[0]}"
-            )
-    found = sorted(path for path in images.iterdir() if path.suffix.lower() == layout.image_suffix)
+            raise DataError(f"{title}: no folder {folder}{_way_out(known, layout)}")
+    suffix = layout.image_suffix.lower()
+    found = sorted(path for path in images.iterdir() if path.name.lower().endswith(suffix) and not path.name.startswith("."))
     if not found:
-        raise DataError(f"{row.title}: {images} holds no {layout.image_suffix} image; prepare the data set again")
-    pairs = [(path, masks / f"{path.stem}{layout.mask_suffix}") for path in found]
-    lacking = [mask for _, mask in pairs if not mask.is_file()]
-    if lacking:
-        raise DataError(f"{row.title}: {len(lacking)} of {len(pairs)} images have no mask, the first being {lacking[0]}")
-    return [{"file_name": str(image), "sem_seg_file_name": str(mask)} for image, mask in pairs]
+        advice = "prepare the data set again" if known.origin is None else f"see image_suffix in {known.origin}"
+        raise DataError(f"{title}: {images} holds no {layout.image_suffix} image; {advice}")
+    return [
+        {"file_name": str(path), "sem_seg_file_name": str(masks / f"{path.name[: -len(suffix)]}{layout.mask_suffix}")}
+        for path in found
+    ]
+
+
+def _way_out(known: Registered, layout: Layout) -> str:
+    if known.origin is not None:
+        return f", which {known.origin} names under {known.split}"
+    return (
+        f"; put the data there (from {known.row.source}; datasets/README.md says how) "
+        f"or set DETECTRON2_DATASETS to the folder that holds {Path(layout.images).parts[0]}"
+    )
 
 
 def scene_dicts(split: SceneSplit) -> list[dict[str, Any]]:
@@ -58,11 +91,33 @@ def scene_dicts(split: SceneSplit) -> list[dict[str, Any]]:
     ]
 
 
-def load_split(name: str, split: Split) -> list[dict[str, Any]]:
-    """The dicts of one split of a row of the table, as Detectron2's catalog gives them."""
-    row = DATA_SETS[name]
-    place = row.splits[split]
-    return scene_dicts(place) if isinstance(place, SceneSplit) else load_files(row, place, data_root())
+def list_entries(dataset_name: str) -> list[dict[str, Any]]:
+    """The dicts of a registered data set, those without a mask file included.
+
+    Raises:
+        DataError: an unknown data set, a missing folder, or one without images.
+    """
+    vocabulary_of(dataset_name)
+    known = _registered.get(dataset_name)
+    if known is None:
+        return DatasetCatalog.get(dataset_name)
+    place = known.place
+    return scene_dicts(place) if isinstance(place, SceneSplit) else list_files(known, place)
+
+
+def load_split(dataset_name: str) -> list[dict[str, Any]]:
+    """The dicts of a data set of the table or of a description, as Detectron2's catalog gives them.
+
+    Raises:
+        DataError: a folder is missing or holds no image, or an image has no mask.
+    """
+    entries = list_entries(dataset_name)
+    masks = [entry["sem_seg_file_name"] for entry in entries if "sem_seg_file_name" in entry]
+    lacking = [mask for mask in masks if not os.path.isfile(mask)]
+    if lacking:
+        title = _registered[dataset_name].row.title
+        raise DataError(f"{title}: {len(lacking)} of {len(entries)} images have no mask, the first being {lacking[0]}")
+    return entries
 
 
 def vocabulary_of(dataset_name: str) -> Vocabulary:
@@ -81,25 +136,58 @@ def vocabulary_of(dataset_name: str) -> Vocabulary:
     raise DataError(f"data set {dataset_name!r} has no class names: set stuff_classes in its metadata")
 
 
+def encoding_of(dataset_name: str) -> MaskEncoding:
+    """How the masks of a registered data set name its classes; labels from 0 where others registered it."""
+    known = _registered.get(dataset_name)
+    return known.encoding if known else MaskEncoding.of_labels(vocabulary_of(dataset_name).num_classes)
+
+
 def registered() -> list[str]:
-    """The names under which the rows of the table are registered."""
-    return [f"{name}_{split}" for name, row in DATA_SETS.items() for split in row.splits]
+    """The names of the registered splits, of the table and of descriptions."""
+    return list(_registered)
 
 
-def _register() -> None:
+def register_files(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Register the data sets that YAML files describe (``DATASETS.FILES``); a file read before is read again.
+
+    Every process that reads a data set must call this: registrations are not inherited by processes that are spawned.
+
+    Raises:
+        ConfigError: a description cannot be read, or the name of its data set is taken.
+    """
+    for path in paths:
+        origin = Path(path).absolute()
+        description = read_description(path)
+        for split in description.row.splits:
+            key = f"{description.row.name}_{split}"
+            before = _registered.get(key)
+            if key in DatasetCatalog and (before is None or before.origin != origin):
+                by = f", described by {before.origin}" if before and before.origin else ""
+                raise ConfigError(f"{path}: name is {description.row.name!r}; there is a data set {key} already{by}; rename it")
+            _register(key, Registered(description.row, split, description.encoding, origin))
+
+
+def _register(key: str, entry: Registered) -> None:
+    if _registered.get(key) == entry:
+        return
+    if key in DatasetCatalog:
+        DatasetCatalog.remove(key)
+        MetadataCatalog.remove(key)
+    _registered[key] = entry
+    DatasetCatalog.register(key, functools.partial(load_split, key))
+    MetadataCatalog.get(key).set(
+        evaluator_type="sem_seg",
+        ignore_label=entry.row.ignore_label,
+        stuff_classes=list(entry.row.vocabulary.names),
+        stuff_colors=entry.row.vocabulary.palette.tolist(),
+        vocabulary=entry.row.vocabulary,
+    )
+
+
+def _register_table() -> None:
     for name, row in DATA_SETS.items():
         for split in row.splits:
-            key = f"{name}_{split}"
-            if key in DatasetCatalog:
-                continue
-            DatasetCatalog.register(key, functools.partial(load_split, name, split))
-            MetadataCatalog.get(key).set(
-                evaluator_type="sem_seg",
-                ignore_label=row.ignore_label,
-                stuff_classes=list(row.vocabulary.names),
-                stuff_colors=row.vocabulary.palette.tolist(),
-                vocabulary=row.vocabulary,
-            )
+            _register(f"{name}_{split}", Registered(row, split, MaskEncoding.of_labels(len(row.classes))))
 
 
-_register()
+_register_table()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader
 
 from ovrs.data.batches import Batch, BatchPlanner, PlannedBatches
-from ovrs.data.catalog import scene_dicts, vocabulary_of
+from ovrs.data.catalog import register_files, scene_dicts, vocabulary_of
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
 from ovrs.data.table import DATA_SETS, SceneSplit
 from ovrs.errors import ConfigError, DataError
@@ -87,6 +88,7 @@ def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: 
         batch_size=None,  # a plan is a whole batch
         collate_fn=as_list,
         num_workers=_workers(cfg),
+        worker_init_fn=_worker_start(cfg),
     )
 
 
@@ -108,6 +110,7 @@ def build_test_loader(cfg: CfgNode, name: str) -> DataLoader[dict[str, Any]]:
         batch_size=cfg.TEST.IMS_PER_BATCH,
         sampler=InferenceSampler(len(dataset)),
         num_workers=_workers(cfg),
+        worker_init_fn=_worker_start(cfg),
         collate_fn=as_list,
         drop_last=False,
     )
@@ -116,6 +119,15 @@ def build_test_loader(cfg: CfgNode, name: str) -> DataLoader[dict[str, Any]]:
 def _workers(cfg: CfgNode) -> int:
     """``DATALOADER.NUM_WORKERS``, but no more than there are processors: beyond that they only wait for each other."""
     return min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
+
+
+def _worker_start(cfg: CfgNode) -> Callable[[int], None]:
+    """What a worker does first: a spawned one has to learn of the described data sets."""
+    return functools.partial(_start_worker, tuple(cfg.DATASETS.FILES))
+
+
+def _start_worker(files: Sequence[str], _: int) -> None:
+    register_files(files)
 
 
 def as_list(batch: Batch) -> Batch:

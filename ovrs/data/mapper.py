@@ -16,8 +16,8 @@ from PIL import Image, ImageOps
 
 from ovrs.data.augmentation import build_augmentations
 from ovrs.data.catalog import encoding_of, vocabulary_of
-from ovrs.data.masks import Kind, MaskEncoding, read_codes
 from ovrs.data.folds import evaluated_classes, trained_classes
+from ovrs.data.masks import Kind, MaskEncoding, read_codes
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary

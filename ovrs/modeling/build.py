@@ -8,7 +8,7 @@ from typing import Any
 from detectron2.config import CfgNode
 from torch import nn
 
-from ovrs.data.catalog import vocabulary_of
+from ovrs.data.catalog import register_files, vocabulary_of
 from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
@@ -177,6 +177,7 @@ def _back_projection(cfg: CfgNode, dims: dict[str, int]) -> SemanticBackProjecti
 
 def _training_classes(cfg: CfgNode) -> int:
     """How many classes the training sets give labels of; they must have the same ones."""
+    register_files(cfg.DATASETS.FILES)
     seen_only = cfg.DATASETS.TRAIN_CLASSES == "seen"
     vocabularies = [vocabulary_of(name) for name in cfg.DATASETS.TRAIN]
     names = [(vocabulary.seen_only() if seen_only else vocabulary).names for vocabulary in vocabularies]

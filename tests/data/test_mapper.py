@@ -42,7 +42,7 @@ def test_evaluation_keeps_image_labels_and_all_classes(isaid_root, cfg):
     assert np.array_equal(sample["image"].permute(1, 2, 0), np.array(Image.open(entry["file_name"])))
     assert np.array_equal(sample["sem_seg"], np.array(Image.open(entry["sem_seg_file_name"])))
     assert sample["image"].dtype == torch.uint8 and sample["sem_seg"].dtype == torch.int64
-    assert sample["vocabulary"] == DATA_SETS["isaid"].vocabulary
+    assert sample["vocabulary"].names == DATA_SETS["isaid"].vocabulary.names
     assert (sample["height"], sample["width"]) == (32, 40)
 
 
@@ -144,7 +144,7 @@ def test_a_palette_mask_is_read_by_its_indices(isaid_root, cfg):
     [
         (np.full((32, 40), 15, np.uint8), "label 15 on 1280 pixels, but isaid_val has 15 classes"),
         (np.zeros((32, 41), np.uint8), "40 x 32 pixels, but its labels are 41 x 32 pixels"),
-        (np.zeros((32, 40, 3), np.uint8), "one 8-bit channel.*mode RGB"),
+        (np.zeros((32, 40, 3), np.uint8), "one channel of whole numbers.*mode RGB"),
     ],
 )
 def test_labels_that_cannot_be_right_are_refused(isaid_root, cfg, pixels, message):
@@ -238,9 +238,9 @@ def test_a_scene_is_drawn_once_by_a_worker(monkeypatch):
     monkeypatch.setattr(scenes, "draw_scene", lambda *args, **keys: drawn.append(args) or original(*args, **keys))
     monkeypatch.setattr(mapper, "_kept_scenes", {})
     entries = [{"scene_seed": 5, "scene_index": index, "scene_size": 32} for index in (0, 1, 0)]
-    first, other, again = (mapper.read_entry(entry) for entry in entries)
+    first, other, again = (mapper.read_entry(entry, "index") for entry in entries)
     assert drawn == [(5, 0), (5, 1)]
     assert (first[0] == again[0]).all() and not (first[0] == other[0]).all()
     monkeypatch.setattr(mapper, "KEPT_BYTES", 0)
-    mapper.read_entry({"scene_seed": 5, "scene_index": 9, "scene_size": 32})
+    mapper.read_entry({"scene_seed": 5, "scene_index": 9, "scene_size": 32}, "index")
     assert len(mapper._kept_scenes) == 2

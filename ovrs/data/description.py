@@ -1,0 +1,205 @@
+"""A user's own data set, described by a YAML file: its classes, its folders and how its masks name classes.
+
+docs/own_data.md shows one and explains every key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ovrs.data.masks import KINDS, Kind, MaskEncoding, pack_color
+from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, DataSet, Layout, Split
+from ovrs.errors import ConfigError, VocabularyError
+from ovrs.vocabulary import Vocabulary, VocabularyClass
+from ovrs.vocabulary_files import class_from_entry, read_color, read_vocabulary
+
+_KEYS = {"name", "title", "classes", "values", "masks", "ignore", "train", "val", "source", "licence", "citation"}
+_SPLIT_KEYS = {"images", "masks", "image_suffix", "mask_suffix"}
+
+# ``ignore`` in place of a list: whatever no class has.
+IGNORE_OTHERS = "others"
+
+# Labels are bytes, and 255 is ignored.
+MAX_CLASSES = IGNORE_LABEL
+# What a mask of 16 bits can hold; colours are checked on their own.
+_MAX_INDEX = 2**16 - 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """A described data set: its row, with folders made absolute, and the encoding of its masks."""
+
+    row: DataSet
+    encoding: MaskEncoding
+
+
+class _RefusedError(Exception):
+    """A key, its value and what is wrong with it; :func:`read_description` adds the file."""
+
+    def __init__(self, key: str, value: object, wanted: str) -> None:
+        super().__init__(f"{key} is {value!r}; {wanted}")
+
+
+def read_description(path: str | os.PathLike[str]) -> Description:
+    """Read a YAML description; its folders are relative to the file.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or a value in it cannot work; file, key and value are named.
+    """
+    path = Path(path)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(document, dict):
+            raise ConfigError(f"{path}: describes no data set; it needs the keys name, classes, and train or val")
+        return _description(document, path)
+    except OSError as error:
+        raise ConfigError(f"DATASETS.FILES: {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    except (VocabularyError, _RefusedError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _description(document: dict[str, Any], path: Path) -> Description:
+    _refuse_unknown(document, _KEYS, "")
+    name = document.get("name", path.stem)
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+        raise _RefusedError("name", name, "give letters, digits, underscores and hyphens, such as my_fields")
+    kind = document.get("masks", "index")
+    if kind not in KINDS:
+        raise _RefusedError("masks", kind, f"choose {', '.join(KINDS)}")
+    classes, own = _classes(document.get("classes"), path)
+    codes = _codes(classes, own, document.get("values"), kind)
+    splits: dict[Split, Layout] = {
+        split: _layout(document[split], split, path.absolute().parent) for split in SPLITS if split in document
+    }
+    if not splits:
+        raise _RefusedError("train", None, "say where the images and masks are, under train, val or both")
+    row = DataSet(
+        name=name,
+        title=_text(document, "title", name),
+        classes=classes,
+        splits=splits,
+        ignored=f"what {path} lists under ignore",
+        source=_text(document, "source", str(path)),
+        licence=_text(document, "licence", "not stated"),
+        citation=_text(document, "citation", "not stated"),
+    )
+    return Description(row, MaskEncoding(kind, codes, _ignored(document.get("ignore"), kind, codes)))
+
+
+def _classes(entry: object, path: Path) -> tuple[tuple[VocabularyClass, ...], list[object]]:
+    """The classes, and for each what its own entry says of its values in masks (None: nothing)."""
+    if isinstance(entry, str):
+        classes = DATA_SETS[entry].classes if entry in DATA_SETS else _classes_of_file(entry, path)
+        own: list[object] = [None] * len(classes)
+    elif isinstance(entry, list) and entry:
+        own = [cls.get("value") if isinstance(cls, dict) else None for cls in entry]
+        classes = tuple(class_from_entry(_without_value(cls)) for cls in entry)
+    else:
+        raise _RefusedError("classes", entry, "give a list of classes, a vocabulary file, or a data set of the table")
+    if len(classes) > MAX_CLASSES:
+        raise _RefusedError("classes", f"a list of {len(classes)}", f"there may be {MAX_CLASSES} at most")
+    return Vocabulary(classes).classes, own
+
+
+def _classes_of_file(entry: str, path: Path) -> tuple[VocabularyClass, ...]:
+    if not Path(entry).suffix:
+        raise _RefusedError("classes", entry, f"give a vocabulary file, or one of {', '.join(DATA_SETS)}")
+    return read_vocabulary(path.parent / entry).classes
+
+
+def _without_value(entry: object) -> object:
+    return {key: value for key, value in entry.items() if key != "value"} if isinstance(entry, dict) else entry
+
+
+def _codes(classes: tuple[VocabularyClass, ...], own: list[object], values: object, kind: Kind) -> tuple[tuple[int, ...], ...]:
+    """The codes of each class: its ``value`` or the entry of ``values``, else its place, or its colour."""
+    if values is not None:
+        if any(value is not None for value in own):
+            raise _RefusedError("values", values, "either give this list or a value in each class, not both")
+        if not isinstance(values, list) or len(values) != len(classes):
+            raise _RefusedError("values", values, f"give an entry for each of the {len(classes)} classes, in their order")
+        own = values
+    codes = []
+    owners: dict[int, str] = {}
+    for place, (cls, value) in enumerate(zip(classes, own, strict=True)):
+        key = f"value of class {cls.name!r}"
+        if value is None and kind != "index" and cls.color is None:
+            raise _RefusedError(key, None, f"masks are {kind}, so the class needs a color or a value")
+        standard = place if kind == "index" else list(cls.color or ())
+        group = _group(standard if value is None else value, kind, key)
+        for code in group:
+            if code in owners:
+                raise _RefusedError(key, value, f"class {owners[code]!r} has it already")
+            owners[code] = cls.name
+        codes.append(group)
+    return tuple(codes)
+
+
+def _ignored(entry: object, kind: Kind, codes: tuple[tuple[int, ...], ...]) -> tuple[int, ...] | None:
+    """Codes that are ignored: those listed, and 255 in masks of numbers where no class has it."""
+    if entry == IGNORE_OTHERS:
+        return None
+    taken = {code for group in codes for code in group}
+    listed = () if entry is None else _group(entry, kind, "ignore")
+    for code in listed:
+        if code in taken:
+            raise _RefusedError("ignore", entry, "it is also the value of a class")
+    return tuple(dict.fromkeys((*listed, *([IGNORE_LABEL] if kind == "index" and IGNORE_LABEL not in taken else []))))
+
+
+def _group(entry: object, kind: Kind, key: str) -> tuple[int, ...]:
+    """One code or a list of them."""
+    if not isinstance(entry, list) or (kind != "index" and entry and all(type(part) is int for part in entry)):
+        return (_code(entry, kind, key),)
+    if not entry:
+        raise _RefusedError(key, entry, "the list is empty")
+    return tuple(_code(part, kind, key) for part in entry)
+
+
+def _code(entry: object, kind: Kind, key: str) -> int:
+    if kind == "index":
+        if type(entry) is not int or not 0 <= entry <= _MAX_INDEX:
+            raise _RefusedError(key, entry, f"masks are {kind}, so give a number of 0..{_MAX_INDEX} or a list of such")
+        return entry
+    color = None if entry is None else read_color(entry, key)
+    if color is None or not all(0 <= part <= 255 for part in color):
+        raise _RefusedError(key, entry, f'masks are {kind}, so give a colour, [red, green, blue] of 0..255 or "#rrggbb"')
+    return pack_color(color)
+
+
+def _layout(entry: object, split: str, folder: Path) -> Layout:
+    if not isinstance(entry, dict):
+        raise _RefusedError(split, entry, "give the folders as images: FOLDER and masks: FOLDER")
+    _refuse_unknown(entry, _SPLIT_KEYS, f"{split}.")
+    texts = {}
+    for key in _SPLIT_KEYS:
+        value = entry.get(key, ".png" if key.endswith("suffix") else None)
+        if not isinstance(value, str) or not value:
+            raise _RefusedError(f"{split}.{key}", value, "give a text" if key.endswith("suffix") else "give a folder")
+        texts[key] = value
+    for key in ("images", "masks"):
+        texts[key] = str(folder / os.path.expanduser(texts[key]))
+    return Layout(**texts)
+
+
+def _text(document: dict[str, Any], key: str, standard: str) -> str:
+    value = document.get(key, standard)
+    if not isinstance(value, str):
+        raise _RefusedError(key, value, "give a text")
+    return value
+
+
+def _refuse_unknown(mapping: dict[Any, Any], known: set[str], prefix: str) -> None:
+    for key, value in mapping.items():
+        if key not in known:
+            raise _RefusedError(f"{prefix}{key}", value, f"there is no such key; there are {', '.join(sorted(known))}")
