@@ -8,7 +8,7 @@ import os
 import time
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
 from ovrs.engine.hooks import AverageWeights, BestWeights, LearningRates
 from ovrs.engine.optimizer import build_optimizer
+from ovrs.engine.pictures import EvaluationPictures
 from ovrs.errors import ConfigError
 from ovrs.evaluation.evaluator import SegmentationEvaluator
 
@@ -88,9 +89,7 @@ class TrainingStep(SimpleTrainer):
         parts = [batch[start : start + size] for start in range(0, len(batch), size)] or [batch]
         total: dict[str, Tensor] = {}
         for part in parts:
-            # Processes exchange gradients once, with the last part.
-            waits = isinstance(self.model, DistributedDataParallel) and part is not parts[-1]
-            with self.model.no_sync() if waits else nullcontext():
+            with self._exchange(last=part is parts[-1]):
                 losses: dict[str, Tensor] = self.model(part)
                 if len(parts) > 1:
                     losses = {name: loss * (len(part) / len(batch)) for name, loss in losses.items()}
@@ -98,6 +97,10 @@ class TrainingStep(SimpleTrainer):
             for name, loss in losses.items():
                 total[name] = total[name] + loss.detach() if name in total else loss.detach()
         return total
+
+    def _exchange(self, *, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange gradients once, with the last part of the batch."""
+        return self.model.no_sync() if isinstance(self.model, DistributedDataParallel) and not last else nullcontext()
 
     def clip_gradients(self) -> None:
         """Bound the gradients: the norm of all together (full_model), of each tensor (norm), or each value."""
@@ -139,6 +142,7 @@ class Trainer(DefaultTrainer):
         averaged = {"ema": self.average} if self.average else {}
         self.checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self), **averaged)
         self.best = BestWeights(self.checkpointer, cfg.TEST.BEST_METRIC)
+        self.pictures = EvaluationPictures(cfg)
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self.register_hooks(self.build_hooks())
@@ -179,6 +183,7 @@ class Trainer(DefaultTrainer):
             if results and comm.is_main_process():
                 first = results if len(self.cfg.DATASETS.TEST) == 1 else results[self.cfg.DATASETS.TEST[0]]
                 self.best.consider(first["sem_seg"], iteration)
+                self.pictures.draw(self.checkpointer.model, iteration)
         self._last_eval_results = results
         return results
 
