@@ -8,12 +8,14 @@ Examples:
     python train_net.py --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml --num-gpus 4 \
         DATASETS.TRAIN '("isaid_train",)' DATASETS.TEST '("isaid_val",)'
     python train_net.py --config-file mini --num-gpus 0 --num-processes 2
+    python train_net.py --config-file mini --check-data DATASETS.FILES '("my_fields.yaml",)' DATASETS.TRAIN '("my_fields_train",)'
 
 What follows the options are pairs KEY VALUE that override the configuration file; ovrs/config.py explains every key that
 ovrs adds. Data sets are looked for under $DETECTRON2_DATASETS (default: datasets); "scenes" needs no files. Without a CUDA
-device the CPU is used. OUTPUT_DIR receives config.yaml, log.txt, metrics.json, events for TensorBoard, checkpoints, and
-inference/<data set>/ with report.json and classes.csv. SOLVER.IMS_PER_BATCH counts the images of all processes together.
-Ctrl-C or SIGTERM finishes the step and saves; --resume goes on from there. docs/training.md says more, also on several machines.
+device the CPU is used. OUTPUT_DIR receives run.json (what ran, with which seed and code), config.yaml, environment.txt,
+log.txt, metrics.json, events for TensorBoard, checkpoints, model_best.pth, pictures/<iteration>/, and inference/<data set>/
+with report.json and classes.csv. SOLVER.IMS_PER_BATCH counts the images of all processes together.
+Ctrl-C or SIGTERM finishes the step and saves; --resume goes on from there. docs/training.md says more.
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser
 
+from ovrs.config import load_config
+from ovrs.data.check import check_data, spot_check
 from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.launch import launch
+from ovrs.engine.run_folder import recorded
 from ovrs.engine.setup import setup
 from ovrs.engine.trainer import Trainer
 from ovrs.errors import ConfigError, OvrsError
@@ -40,13 +46,14 @@ def parser() -> argparse.ArgumentParser:
         "config_file": "a YAML file, or the bare name of a small model: mini, mini/NAME",
         "resume": "go on from the last checkpoint in OUTPUT_DIR, if there is one, with its optimizer and schedule",
         "eval_only": "evaluate MODEL.WEIGHTS (with --resume: the last checkpoint in OUTPUT_DIR) on DATASETS.TEST and stop",
-        "num_gpus": "GPUs on each machine, a process each; 0 = the CPU (default 1, which also is the CPU where there is no GPU)",
+        "num_gpus": "GPUs on each machine, a process each; 0 = the CPU (default 1, which is the CPU too where there is no GPU)",
         "num_machines": "machines that train together; start this command on each of them",
         "machine_rank": "which of the machines this is, from 0",
         "dist_url": "where they meet: tcp://HOST:PORT of the first machine; one machine alone finds a port by itself",
         "opts": "KEY VALUE pairs that override the configuration file",
     }
     built.set_defaults(dist_url="auto")  # Detectron2's is one port for all trainings of a user
+    built.add_argument("--check-data", action="store_true", help="look at every image and mask, say what is wrong, and stop")
     built.add_argument("--num-processes", type=int, default=1, help="processes on each machine where they run on the CPU")
     for action in built._actions:
         action.help = texts.get(action.dest, action.help)
@@ -56,10 +63,19 @@ def parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> Any:
     """Do what the command line asks for, in this process; returns the figures of the last evaluation."""
     cfg = setup(args)
-    if not args.eval_only:
-        trainer = Trainer(cfg)
-        trainer.resume_or_load(resume=args.resume)
-        return trainer.train()
+    with recorded(cfg, "evaluation" if args.eval_only else "training"):
+        return evaluate(cfg, args) if args.eval_only else train(cfg, args)
+
+
+def train(cfg: CfgNode, args: argparse.Namespace) -> Any:
+    """Train, or go on training."""
+    trainer = Trainer(cfg)
+    trainer.resume_or_load(resume=args.resume)
+    return trainer.train()
+
+
+def evaluate(cfg: CfgNode, args: argparse.Namespace) -> Any:
+    """Evaluate weights on all of ``DATASETS.TEST``."""
     if not cfg.DATASETS.TEST:
         raise ConfigError("--eval-only: DATASETS.TEST names no data set")
     model = Trainer.build_model(cfg)
@@ -70,10 +86,25 @@ def main(args: argparse.Namespace) -> Any:
     return Trainer.test(cfg, model)
 
 
+def check(args: argparse.Namespace) -> int:
+    """Print what the data sets hold and what is wrong with them; returns the exit code: 0, or 2 where something is."""
+    if not args.config_file:
+        raise ConfigError("no configuration: give --config-file, for example --config-file mini")
+    checks = check_data(load_config(args.config_file, args.opts or ()))
+    print("\n\n".join(found.report() for found in checks))
+    problems = [(found.name, problem) for found in checks for problem in found.problems]
+    if problems:
+        name, first = problems[0]
+        print(f"train_net.py: error: {name}: {len(problems)} problems, the first: {first.kind}: {first.text}", file=sys.stderr)
+    return 2 if problems else 0
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, or 2 for what the user can mend."""
     args = parser().parse_args(arguments)
     try:
+        if args.check_data:
+            return check(args)
         launch(
             main,
             args.num_gpus,

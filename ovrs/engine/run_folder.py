@@ -23,7 +23,7 @@ from ovrs.data.catalog import vocabulary_of
 from ovrs.data.loaders import dataset_dicts
 from ovrs.files import written_whole
 
-NAME = "run.json"
+RUN_FILE = "run.json"
 PACKAGES = (
     "torch",
     "torchvision",
@@ -58,18 +58,20 @@ def recorded(cfg: CfgNode, job: str, command: Sequence[str] | None = None) -> It
     if not comm.is_main_process():
         yield
         return
-    path = Path(cfg.OUTPUT_DIR) / NAME
+    path = Path(cfg.OUTPUT_DIR) / RUN_FILE
     account = describe(cfg, job, command)
     earlier = read_account(path)
     if earlier:
         account["earlier"] = [*earlier.pop("earlier", []), earlier]
     _write(path, account)
-    account["status"] = "failed"
     try:
         yield
         account["status"] = "finished"
+    except (KeyboardInterrupt, SystemExit):
+        account["status"] = "interrupted"
+        raise
     except BaseException as error:
-        account["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
+        account["status"] = f"failed: {error}"
         raise
     finally:
         account["end"] = _now()

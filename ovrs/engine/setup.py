@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from ovrs.config import find_config, load_config
+from ovrs.engine.run_folder import RUN_FILE, read_account
+from ovrs.data.catalog import register_files
 from ovrs.errors import ConfigError, OutputError
+from ovrs.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -25,22 +29,24 @@ def setup(args: argparse.Namespace) -> CfgNode:
     """The frozen configuration of a command line as Detectron2's parser gives it; opens ``OUTPUT_DIR`` and its log.
 
     Raises:
-        ConfigError: no configuration file is named, or it is wrong (see :func:`ovrs.config.load_config`).
+        ConfigError: no configuration file is named, or it or a description in ``DATASETS.FILES`` is wrong (see
+            :func:`ovrs.config.load_config` and :func:`ovrs.data.catalog.register_files`).
         OutputError: ``OUTPUT_DIR`` cannot be written.
     """
     if not args.config_file:
         raise ConfigError("no configuration: give --config-file, for example --config-file mini")
     device = ["MODEL.DEVICE", "cpu"] if getattr(args, "num_gpus", 1) == 0 else []
     cfg = load_config(args.config_file, [*(args.opts or ()), *device])
+    register_files(cfg.DATASETS.FILES)
     _check_writable(cfg.OUTPUT_DIR)
     rank = comm.get_rank()
     for name in ("ovrs", "fvcore", "detectron2"):
         setup_logger(cfg.OUTPUT_DIR, distributed_rank=rank, name=name)
-    cfg = choose_device(cfg)
+    cfg = settle_seed(choose_device(cfg), resume=args.resume)
     if comm.is_main_process():
         _describe(cfg, args)
     # One for all processes: they build the same model. Images and steps draw from seeds of their own.
-    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED)
+    seed_all_rng(cfg.SEED)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
     return cfg
 
@@ -48,8 +54,9 @@ def setup(args: argparse.Namespace) -> CfgNode:
 def _describe(cfg: CfgNode, args: argparse.Namespace) -> None:
     """Put the whole configuration and the environment beside the results, and a word on both into the log."""
     folder = Path(cfg.OUTPUT_DIR)
-    (folder / "config.yaml").write_text(cfg.dump(), encoding="utf-8")
-    (folder / "environment.txt").write_text(collect_env_info() + "\n", encoding="utf-8")
+    for name, text in (("config.yaml", cfg.dump()), ("environment.txt", collect_env_info() + "\n")):
+        with written_whole(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     changes = " ".join(args.opts or ()) or "nothing overridden"
     logger.info("%s (%s), on %s; PyTorch %s", find_config(args.config_file), changes, cfg.MODEL.DEVICE, torch.__version__)
     logger.info("The whole configuration is in %s, the environment in environment.txt beside it", folder / "config.yaml")
@@ -61,9 +68,24 @@ def choose_device(cfg: CfgNode) -> CfgNode:
         return cfg
     logger.warning("MODEL.DEVICE is %s, but there is no CUDA device; using the CPU", cfg.MODEL.DEVICE)
     cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.DEVICE = "cpu"
-    cfg.freeze()
+    cfg.merge_from_list(["MODEL.DEVICE", "cpu"])
+    return cfg
+
+
+def settle_seed(cfg: CfgNode, *, resume: bool) -> CfgNode:
+    """The configuration with the seed that is used: a negative ``SEED`` is drawn here, for all processes alike.
+
+    Args:
+        resume: a seed that an earlier start drew for this ``OUTPUT_DIR`` is used again.
+    """
+    if cfg.SEED >= 0:
+        return cfg
+    earlier = read_account(Path(cfg.OUTPUT_DIR) / RUN_FILE).get("seed") if resume else None
+    drawn = earlier if isinstance(earlier, int) else secrets.randbelow(2**30)
+    seed = comm.all_gather(drawn)[0]
+    logger.info("SEED is %d; used is %d, %s", cfg.SEED, seed, "drawn before" if earlier is not None else "drawn now")
+    cfg = cfg.clone()
+    cfg.merge_from_list(["SEED", seed])
     return cfg
 
 
