@@ -54,6 +54,10 @@ def _add_model(cfg: CfgNode) -> None:
     vl.SMALL.LAYERS = 6
     vl.SMALL.HEADS = 6
     vl.SMALL.EMBED_DIM = 192
+    # What embeds the patches: a few "convolutions", or "timm:<model>", a backbone cut where its stride is PATCH.
+    vl.SMALL.STEM = "convolutions"
+    # Weights of that backbone: a file under timm's names, or "imagenet" (see ovrs.modeling.pretrained); "" = random.
+    vl.SMALL.STEM_WEIGHTS = ""
 
     guidance = model.GUIDANCE = CfgNode()
     # sam_vit_b | sam_vit_l | sam_vit_h | timm:<model> (a pyramid) | clip (the vision-language encoder's own features)

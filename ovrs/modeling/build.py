@@ -18,9 +18,11 @@ from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.checkpoints import load_sam, load_vision_language
-from ovrs.modeling.encoders.guidance import GuidanceEncoder, build_guidance
+from ovrs.modeling.encoders.backbones import BackboneStem
+from ovrs.modeling.encoders.guidance import GuidanceEncoder, PyramidGuidance, build_guidance
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 from ovrs.modeling.losses import LossSettings
+from ovrs.modeling.pretrained import load_backbone
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import TEMPLATES
@@ -62,11 +64,17 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
             layers=small.LAYERS,
             heads=small.HEADS,
             dim=small.EMBED_DIM,
+            stem=small.STEM,
             taps=taps,
             train=keys.TRAIN,
         )
     else:
         encoder = build_open_clip(keys.NAME, taps=taps, train=keys.TRAIN)
+    if keys.NAME == "small" and keys.SMALL.STEM_WEIGHTS:
+        stem = encoder.visual.conv1
+        if not isinstance(stem, BackboneStem):
+            raise ConfigError("MODEL.VISION_LANGUAGE.SMALL.STEM_WEIGHTS needs a STEM timm:<model>")
+        load_backbone(stem.backbone, keys.SMALL.STEM.removeprefix("timm:"), keys.SMALL.STEM_WEIGHTS)
     if keys.WEIGHTS:
         load_vision_language(encoder, keys.WEIGHTS)
     elif keys.NAME != "small" and not cfg.MODEL.WEIGHTS:
@@ -84,7 +92,9 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
     if len(keys.LAYERS) != 3:
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs three entries (F_g^1, F_g^2, F_g^3), got {list(keys.LAYERS)}")
     encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN)
-    if keys.WEIGHTS:
+    if keys.WEIGHTS and isinstance(encoder, PyramidGuidance):
+        load_backbone(encoder.encoder, keys.NAME.removeprefix("timm:"), keys.WEIGHTS)
+    elif keys.WEIGHTS:
         load_sam(encoder, keys.WEIGHTS)
     elif keys.NAME.startswith("sam") and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)

@@ -11,8 +11,9 @@ from ovrs.config import load_config
 from ovrs.errors import ConfigError
 from ovrs.modeling.checkpoints import load_vision_language, load_weights, write_state_dict
 from ovrs.modeling.dense_alignment import DenseAlignment
+from ovrs.modeling.encoders.backbones import convolutional_stem
 from ovrs.modeling.encoders.text import SentenceEncoder
-from ovrs.modeling.encoders.vision_language import build_small, convolutional_stem
+from ovrs.modeling.encoders.vision_language import build_small
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.vocabulary import Vocabulary
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import timm
 import torch
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
+from ovrs.modeling.encoders.backbones import build_backbone, read_levels
 from ovrs.modeling.encoders.positions import KeptPerSize, resize_grid
 
 Layer = int | str
@@ -114,20 +114,18 @@ class PyramidGuidance(GuidanceEncoder):
 
     def __init__(self, name: str, layers: Sequence[Layer]) -> None:
         super().__init__()
-        try:
-            levels = sorted({int(layer) for layer in layers})  # timm gives them in this order whatever is asked
-            self.encoder = timm.create_model(name, features_only=True, out_indices=levels, pretrained=False)
-        except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-            raise ConfigError(f"timm pyramid {name!r} with levels {list(layers)}: {error}") from error
         self.layers = tuple(layers)
-        self.levels = levels
-        self.channels = dict(zip(levels, self.encoder.feature_info.channels(), strict=True))
-        self.stride = max(self.encoder.feature_info.reduction())
+        self.levels = [int(layer) for layer in layers]
+        self.encoder = build_backbone(name, self.levels)
+        info = self.encoder.feature_info
+        self.channels = {level: info[level]["num_chs"] for level in self.levels}
+        self.stride = max(info[level]["reduction"] for level in self.levels)
 
     def forward(self, x: Tensor) -> dict[Layer, Tensor]:
         """Features of normalised images ``x`` [B, 3, H, W], each at its own stride."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return dict(zip(self.levels, self.encoder(x), strict=True))
+            x = x.contiguous(memory_format=torch.channels_last)
+            return dict(zip(self.layers, read_levels(self.encoder, x, self.levels), strict=True))
 
 
 def build_guidance(name: str, layers: Sequence[Layer], *, train: Literal["freeze", "full"] = "freeze") -> GuidanceEncoder:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, Protocol, cast
 
 import open_clip
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.attention import split_attentions
+from ovrs.modeling.encoders.backbones import BackboneStem, convolutional_stem
 from ovrs.modeling.encoders.positions import KeptPerSize, resize_grid
 from ovrs.modeling.encoders.text import ClipText, SentenceText
 
@@ -203,18 +203,25 @@ def build_small(
     layers: int,
     heads: int,
     dim: int,
+    stem: str = "convolutions",
     taps: Sequence[int] = (),
     train: TrainMode = "full",
 ) -> VisionLanguageEncoder:
     """A small vision transformer beside a frozen sentence encoder: what the mini models see and read with.
 
-    Its patches are embedded by a few strided convolutions: trained from nothing, a vision transformer learns far sooner with
-    them than with one large patch (Xiao et al., Early Convolutions Help Transformers See Better, 2021).
+    Its patches are embedded by ``stem``: a few strided ``convolutions``, with which a vision transformer trained from nothing
+    learns far sooner than with one large patch (Xiao et al., Early Convolutions Help Transformers See Better, 2021), or
+    ``timm:<model>``, a backbone that may come pre-trained.
     """
     visual = VisionTransformer(
         image_size=image_size, patch_size=patch, width=width, layers=layers, heads=heads, mlp_ratio=4.0, output_dim=dim
     )
-    visual.conv1 = convolutional_stem(width, patch)
+    if stem.startswith("timm:"):
+        visual.conv1 = BackboneStem(stem.removeprefix("timm:"), width, patch)
+    elif stem == "convolutions":
+        visual.conv1 = convolutional_stem(width, patch)
+    else:
+        raise ConfigError(f"MODEL.VISION_LANGUAGE.SMALL.STEM is {stem!r}; choose convolutions or timm:<model>")
     encoder = VisionLanguageEncoder(visual=visual, text=SentenceText(dim), taps=taps, train=train)
     # In the dense last block every token starts from the class token. With the usual small initial values all patches would
     # say the same at first (4 % of their variance is their own, 27 % with these), and learning would wait for that.
@@ -222,19 +229,3 @@ def build_small(
     nn.init.orthogonal_(attention.v_proj_weight)
     nn.init.orthogonal_(attention.out_proj.weight, gain=2.0)
     return encoder
-
-
-def convolutional_stem(width: int, patch: int) -> nn.Sequential:
-    """[B, 3, H*patch, W*patch] -> [B, width, H, W] by 3x3 convolutions of stride 2.
-
-    Raises:
-        ConfigError: ``patch`` is no power of two.
-    """
-    steps = patch.bit_length() - 1
-    if 2**steps != patch or not steps:
-        raise ConfigError(f"MODEL.VISION_LANGUAGE.SMALL.PATCH is {patch}; it must be 2, 4, 8, 16 or 32")
-    widths = [3, *(max(width >> (steps - 1 - step), 16) for step in range(steps))]
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Conv2d(width, width, 1))
