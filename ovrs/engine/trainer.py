@@ -16,7 +16,6 @@ from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
 from detectron2.modeling import build_model
 from detectron2.utils import comm
-from detectron2.utils.env import seed_all_rng
 from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -24,14 +23,18 @@ from torch.utils.data import DataLoader
 
 import ovrs.modeling  # noqa: F401 - registers the systems with Detectron2
 from ovrs.data.catalog import vocabulary_of
+from ovrs.data.folds import evaluated_vocabulary
 from ovrs.data.loaders import Batch, build_test_loader, build_train_loader
+from ovrs.engine.batch_norm import share_batch_norms
 from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
-from ovrs.engine.hooks import AverageWeights, BestWeights, LearningRates
+from ovrs.engine.hooks import AverageWeights, BestWeights, LearningRates, StepSeeds
 from ovrs.engine.optimizer import build_optimizer
 from ovrs.engine.pictures import EvaluationPictures
+from ovrs.engine.stopping import StopOnSignal
 from ovrs.errors import ConfigError
 from ovrs.evaluation.evaluator import SegmentationEvaluator
+from ovrs.evaluation.settings import EvaluationSettings
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +143,9 @@ class Trainer(DefaultTrainer):
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         self.average = WeightAverage(model, cfg.SOLVER.EMA_DECAY) if cfg.SOLVER.EMA_DECAY else None
         averaged = {"ema": self.average} if self.average else {}
-        self.checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, trainer=weakref.proxy(self), **averaged)
+        self.checkpointer = Checkpointer(
+            model, cfg.OUTPUT_DIR, kept=cfg.SOLVER.CHECKPOINTS_KEPT, trainer=weakref.proxy(self), **averaged
+        )
         self.best = BestWeights(self.checkpointer, cfg.TEST.BEST_METRIC)
         self.pictures = EvaluationPictures(cfg)
         self.start_iter = 0
@@ -152,25 +157,24 @@ class Trainer(DefaultTrainer):
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self.average and not self.average.updates:
             self.average.restart()  # from the weights just loaded
-        if not (resume and self.checkpointer.has_checkpoint()):
+        if not self.checkpointer.resumed_from:
             return
         self.start_iter = self.iter + 1
         self.best.resume()
-        if self.cfg.SEED >= 0:
-            # Otherwise the images and random numbers of the first iterations would come a second time.
-            seed_all_rng(self.cfg.SEED + self.start_iter + comm.get_rank())
-            self._trainer.data_loader = build_train_loader(self.cfg, sampler_seed=self.cfg.SEED + self.start_iter)
+        self._trainer.data_loader = build_train_loader(self.cfg, start=self.start_iter)
         logger.info("Resuming at iteration %d of %d", self.start_iter, self.max_iter)
 
     def build_hooks(self) -> list[HookBase | None]:
         """What happens around a step, in this order: what is saved is what is evaluated, and what that gives is written."""
         main = comm.is_main_process()
         return [
+            StepSeeds(self.cfg.SEED) if self.cfg.SEED >= 0 else None,
             hooks.IterationTimer(),
             LearningRates(),
             hooks.LRScheduler(),
             AverageWeights(self.average) if self.average else None,
             hooks.PeriodicCheckpointer(self.checkpointer, self.cfg.SOLVER.CHECKPOINT_PERIOD) if main else None,
+            StopOnSignal(self.checkpointer),
             hooks.EvalHook(self.cfg.TEST.EVAL_PERIOD, self.evaluate),
             hooks.PeriodicWriter(self.build_writers(), period=20) if main else None,
         ]
@@ -233,9 +237,10 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> SegmentationEvaluator:
-        """One confusion matrix over the data set; its report goes to ``OUTPUT_DIR/inference/<data set>``."""
+        """Counts over the data set, as ``TEST`` asks for; the report goes to ``OUTPUT_DIR/inference/<data set>``."""
         folder = os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name)
-        return SegmentationEvaluator(dataset_name, vocabulary_of(dataset_name), folder)
+        vocabulary = evaluated_vocabulary(vocabulary_of(dataset_name), cfg.DATASETS.HIDDEN_CLASSES)
+        return SegmentationEvaluator(dataset_name, vocabulary, folder, EvaluationSettings.from_config(cfg))
 
 
 def _parts(cfg: CfgNode) -> int:
@@ -252,5 +257,12 @@ def _distributed(model: nn.Module) -> nn.Module:
     """The model as it is in one process; in several, wrapped so that gradients are averaged."""
     if comm.get_world_size() == 1:
         return model
+    share_batch_norms(model)
     on_gpu = next(model.parameters()).is_cuda
-    return DistributedDataParallel(model, device_ids=[comm.get_local_rank()] if on_gpu else None, broadcast_buffers=False)
+    # Which parameters a loss reaches depends on the system and its settings (a padding token with many classes, say).
+    parallel = DistributedDataParallel(
+        model, device_ids=[comm.get_local_rank()] if on_gpu else None, find_unused_parameters=True
+    )
+    # They are equal already: frozen, or statistics over all processes. (PyTorch's versions differ on the argument's name.)
+    parallel.broadcast_buffers = False
+    return parallel

@@ -20,8 +20,10 @@ class ConfusionMatrix:
         self.ignore_label = ignore_label
         self.counts = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
 
-    def add(self, truth: NDArray[np.integer], prediction: NDArray[np.integer]) -> None:
-        """Count one image; both arrays have the same shape. A prediction >= N means that no class was chosen.
+    def add(self, truth: NDArray[np.integer], prediction: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Count one image and return its own counts; both arrays have the same shape.
+
+        A prediction >= N means that no class was chosen.
 
         Raises:
             ValueError: the shapes differ, or a true label is neither a class nor the ignored one.
@@ -33,15 +35,13 @@ class ConfusionMatrix:
         if true.size and not 0 <= true.min() <= true.max() < self.num_classes:
             raise ValueError(f"true labels span {true.min()} to {true.max()}, outside 0 to {self.num_classes - 1}")
         chosen = np.minimum(prediction[valid].astype(np.int64), self.num_classes)
-        cells = np.bincount(true * (self.num_classes + 1) + chosen, minlength=self.counts.size)
-        self.counts += cells.reshape(self.counts.shape)
+        cells = np.bincount(true * (self.num_classes + 1) + chosen, minlength=self.counts.size).reshape(self.counts.shape)
+        self.counts += cells
+        return cells
 
-    def gather(self) -> ConfusionMatrix | None:
-        """The sum over all processes on the main one, None on the others."""
-        comm.synchronize()
-        parts = comm.gather(self.counts)
-        if not comm.is_main_process():
-            return None
-        total = ConfusionMatrix(self.num_classes, self.ignore_label)
-        total.counts = np.sum(parts, axis=0, dtype=np.int64)
-        return total
+
+def gather_sum(counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The sum over all processes on the main one, None on the others; of integers, so in any order the same."""
+    comm.synchronize()
+    parts = comm.gather(counts)
+    return np.sum(parts, axis=0, dtype=np.int64) if comm.is_main_process() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections import OrderedDict
@@ -11,20 +12,27 @@ from detectron2.evaluation import DatasetEvaluator
 from torch import Tensor
 
 from ovrs.errors import DataError
-from ovrs.evaluation.confusion import IGNORE_LABEL, ConfusionMatrix
-from ovrs.evaluation.reports import build_report, write_report
+from ovrs.evaluation.confusion import IGNORE_LABEL
+from ovrs.evaluation.decisions import decide
+from ovrs.evaluation.examples import Example, Examples
+from ovrs.evaluation.metrics import mean_iou
+from ovrs.evaluation.report_files import write_report
+from ovrs.evaluation.reports import build_report
+from ovrs.evaluation.settings import EvaluationSettings
+from ovrs.evaluation.tallies import Tallies, label_map
 from ovrs.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
 
 class SegmentationEvaluator(DatasetEvaluator):
-    """Compares score maps with the labels that the inputs carry; keeps one confusion matrix and no prediction.
+    """Compares score maps with the labels that the inputs carry; keeps counts, and pictures of a few images.
 
     Args:
-        dataset_name: named in the log.
+        dataset_name: named in the log and the report.
         vocabulary: the classes of the labels, with their seen flags.
-        output_dir: where ``report.json`` and ``classes.csv`` go; None writes nothing.
+        output_dir: where the report's files go; None writes nothing.
+        settings: what is measured.
         ignore_label: label of pixels that do not count.
     """
 
@@ -33,43 +41,60 @@ class SegmentationEvaluator(DatasetEvaluator):
         dataset_name: str,
         vocabulary: Vocabulary,
         output_dir: str | os.PathLike[str] | None = None,
+        settings: EvaluationSettings | None = None,
+        *,
         ignore_label: int = IGNORE_LABEL,
     ) -> None:
         self.dataset_name = dataset_name
         self.vocabulary = vocabulary
         self.output_dir = output_dir
-        self.confusion = ConfusionMatrix(vocabulary.num_classes, ignore_label)
+        self.settings = settings or EvaluationSettings()
+        self.ignore_label = ignore_label
+        self.reset()
 
     def reset(self) -> None:
         """Forget what was counted."""
-        self.confusion = ConfusionMatrix(self.vocabulary.num_classes, self.confusion.ignore_label)
+        self.tallies = Tallies([cls.seen for cls in self.vocabulary.classes], self.settings, self.ignore_label)
+        self.examples = Examples(self.settings.report_images if self.output_dir is not None else 0)
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Tensor]]) -> None:
-        """Count a batch: ``sem_seg`` of an input [H, W] are labels, of an output [N, H, W] scores; the best one wins.
+        """Count a batch: ``sem_seg`` of an input [H, W] are labels, of an output [N, H, W] scores in 0..1; the best one wins.
+
+        One channel more than classes is a background, which is none of them.
 
         Raises:
             DataError: the scores have another size than the labels, or do not belong to the classes.
+            ValueError: a label is neither a class nor the ignored one.
         """
         for entry, output in zip(inputs, outputs, strict=True):
+            self._check(entry, output)
             labels, scores = entry["sem_seg"], output["sem_seg"]
-            name = entry.get("file_name", "an image")
-            if scores.shape[1:] != labels.shape:
-                raise DataError(f"{name}: scores are {tuple(scores.shape[1:])} pixels, labels {tuple(labels.shape)}")
-            # One channel more than classes is a background, which is none of them.
-            if scores.shape[0] - self.vocabulary.num_classes not in (0, 1):
-                raise DataError(
-                    f"{name}: scores for {scores.shape[0]} names, but {self.dataset_name} has {self.vocabulary.num_classes}"
+            truth = labels.cpu().numpy()
+            decision = decide(scores, labels, self.tallies.seen, self.ignore_label)
+            own = self.tallies.add(decision, truth, background=len(scores) > self.vocabulary.num_classes)
+            if self.examples.size and own.any():
+                name, miou = str(entry.get("file_name", "image")), mean_iou(own, "present")
+                prediction = label_map(truth, decision.plain, self.ignore_label)
+                self.examples.add(
+                    name, miou, functools.partial(Example.reduced, name, miou, entry.get("image"), truth, prediction)
                 )
-            self.confusion.add(labels.cpu().numpy(), scores.argmax(dim=0).cpu().numpy())
+
+    def _check(self, entry: dict[str, Any], output: dict[str, Tensor]) -> None:
+        labels, scores, classes = entry["sem_seg"], output["sem_seg"], self.vocabulary.num_classes
+        name = entry.get("file_name", "an image")
+        if scores.shape[1:] != labels.shape:
+            raise DataError(f"{name}: scores are {tuple(scores.shape[1:])} pixels, labels {tuple(labels.shape)}")
+        if scores.shape[0] - classes not in (0, 1):
+            raise DataError(f"{name}: scores for {scores.shape[0]} names, but {self.dataset_name} has {classes}")
 
     def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:
         """Figures in percent on the main process, None on the others."""
-        total = self.confusion.gather()
-        if total is None:
+        tallies, examples = self.tallies.gather(), self.examples.gather()
+        if tallies is None or examples is None:
             return None
-        report = build_report(total.counts, self.vocabulary)
+        report = build_report(tallies, self.vocabulary)
         logger.info("%s\n%s", self.dataset_name, report.table())
         if self.output_dir is not None:
-            paths = write_report(report, total.counts, self.output_dir)
-            logger.info("wrote %s", " and ".join(str(path) for path in paths))
+            write_report(report, examples, self.output_dir, self.dataset_name, self.vocabulary)
+            logger.info("wrote report.md, report.json and the files they name to %s", self.output_dir)
         return report.detectron2_results()

@@ -1,143 +1,169 @@
-"""From a confusion matrix to the figures of the open-vocabulary protocol, and the files that hold them.
+"""From what was counted to the figures of the open-vocabulary protocol, and a table of them for the terminal.
 
-All figures are percentages. Means run over the classes that occur in the ground truth (``mIoU``, as Detectron2 computes it
-today). ``mIoU-0.6`` is the mean of Detectron2 0.6, which also divides by classes that were only predicted, each counting 0; it
-is lower or equal. ``s-mIoU`` and ``u-mIoU`` are means over the seen and the unseen classes, all of which compete for every
-pixel, and ``h-mIoU`` is the harmonic mean of these two.
+All figures are percentages; docs/evaluation.md defines each as a formula.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-import os
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ovrs.files import written_whole
-from ovrs.vocabulary import Vocabulary
+from ovrs.evaluation import metrics
+from ovrs.evaluation.calibration import matrices
+from ovrs.evaluation.metrics import MeanOver, mean_iou, split_means
+from ovrs.evaluation.settings import EvaluationSettings
+from ovrs.evaluation.tallies import Tallies
+from ovrs.vocabulary import BACKGROUND_NAME, Vocabulary, fold
 
-CONVENTION = "means over the classes that occur in the ground truth; mIoU-0.6 also counts those only predicted, as 0"
+CONVENTIONS: dict[MeanOver, str] = {
+    "present": "means of IoU run over the classes that occur in the ground truth (Detectron2 today); mIoU-0.6 also counts "
+    "those only predicted, as 0",
+    "union": "means of IoU run over the classes that occur in the ground truth or the prediction, those only predicted as 0 "
+    "(Detectron2 0.6); mIoU-present leaves the latter out",
+}
+# The mean IoU of the other definition, which stands beside the chosen one.
+_OTHER: dict[MeanOver, tuple[str, MeanOver]] = {"present": ("mIoU-0.6", "union"), "union": ("mIoU-present", "present")}
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Figures of one class in percent, NaN where it does not occur in the ground truth; ``pixels`` it has there."""
+    """Figures of one class in percent, NaN where it does not occur in the ground truth.
+
+    ``precision`` is NaN where it was never predicted, ``boundary_iou`` where it was not asked for; ``pixels`` are the ground
+    truth's and ``predicted`` the prediction's.
+    """
 
     name: str
     seen: bool
     iou: float
-    accuracy: float
     precision: float
+    recall: float
+    f1: float
+    boundary_iou: float
     pixels: int
+    predicted: int
 
 
 @dataclass(frozen=True)
 class SegmentationReport:
-    """Figures of one evaluation: of each class, and their summary by name (``mIoU``, ``s-mIoU``, ...)."""
+    """Figures of one evaluation: their summary by name (``mIoU``, ``s-mIoU``, ...), of classes, along the calibration grid."""
 
     classes: tuple[ClassScore, ...]
     summary: dict[str, float]
+    curve: tuple[dict[str, float], ...]
+    settings: EvaluationSettings
+    counts: NDArray[np.int64]
+
+    @property
+    def absent(self) -> list[str]:
+        """Names of classes without a pixel of ground truth; no mean counts them (but see ``TEST.MIOU`` union)."""
+        return [score.name for score in self.classes if not score.pixels]
+
+    @property
+    def never_predicted(self) -> list[str]:
+        """Names of classes that occur in the ground truth and are nowhere predicted."""
+        return [score.name for score in self.classes if score.pixels and not score.predicted]
 
     def detectron2_results(self) -> OrderedDict[str, dict[str, float]]:
         """The nested form in which Detectron2 logs, prints and verifies results."""
         figures = dict(self.summary)
         figures.update({f"IoU-{score.name}": score.iou for score in self.classes})
-        figures.update({f"ACC-{score.name}": score.accuracy for score in self.classes})
+        figures.update({f"ACC-{score.name}": score.recall for score in self.classes})
         return OrderedDict(sem_seg=figures)
 
+    def notes(self) -> list[str]:
+        """What must be known to read the figures."""
+        lines = [CONVENTIONS[self.settings.mean_over]]
+        if self.absent:
+            lines.append(f"absent from the ground truth, hence without figures: {', '.join(self.absent)}")
+        if self.never_predicted:
+            lines.append(f"never predicted: {', '.join(self.never_predicted)}")
+        if self.settings.calibration and "calibrated-h-mIoU" in self.summary:
+            lines.append(f"calibrated: {self.settings.calibration:g} subtracted from the logits of seen names")
+        return lines
+
     def table(self) -> str:
-        """A line a class and the summary, for a terminal."""
+        """A line a class, the summary and the notes, for a terminal."""
         width = max(len("class"), *(len(score.name) for score in self.classes))
-        lines = [f"{'class':<{width}}  {'':6}  {'IoU':>6}  {'acc.':>6}  {'prec.':>6}  {'pixels':>12}"]
+        heads = ["IoU", "prec.", "recall", "F1", *(["bIoU"] if self.settings.boundary_ratio else [])]
+        lines = ["  ".join([f"{'class':<{width}}", " " * 6, *(f"{head:>6}" for head in heads), f"{'pixels':>13}"])]
         for score in self.classes:
-            figures = "  ".join(_figure(value) for value in (score.iou, score.accuracy, score.precision))
-            lines.append(f"{score.name:<{width}}  {'seen' if score.seen else 'unseen':6}  {figures}  {score.pixels:>12,}")
-        lines.append("  ".join(f"{name} {value:.2f}" for name, value in self.summary.items()))
-        return "\n".join(lines)
+            values = [score.iou, score.precision, score.recall, score.f1, score.boundary_iou][: len(heads)]
+            split = f"{'seen' if score.seen else 'unseen':6}"
+            lines.append("  ".join([f"{score.name:<{width}}", split, *map(_figure, values), f"{score.pixels:>13,}"]))
+        names = list(self.summary)
+        for start in range(0, len(names), 6):
+            lines.append("  ".join(f"{name} {self.summary[name]:.2f}" for name in names[start : start + 6]))
+        return "\n".join(lines + self.notes())
 
 
-def build_report(counts: NDArray[np.int64], vocabulary: Vocabulary) -> SegmentationReport:
-    """The report of pixel counts [N, N + 1] (see :class:`~ovrs.evaluation.confusion.ConfusionMatrix`)."""
-    hits = np.diagonal(counts).astype(np.float64)
-    truth = counts.sum(axis=1).astype(np.float64)
-    predicted = counts[:, :-1].sum(axis=0).astype(np.float64)
-    present = truth > 0
-    iou = _percent(hits, truth + predicted - hits, present)
-    accuracy = _percent(hits, truth, present)
-    precision = _percent(hits, predicted, predicted > 0)
+def build_report(tallies: Tallies, vocabulary: Vocabulary) -> SegmentationReport:
+    """The report of all that was counted, over all processes."""
+    settings, over = tallies.settings, tallies.settings.mean_over
+    counts = tallies.plain.counts
     seen = np.array([cls.seen for cls in vocabulary.classes])
-    summary = {
-        "mIoU": _mean(iou),
-        "fwIoU": float(np.nansum(iou * truth) / truth.sum()) if truth.sum() else math.nan,
-        "mACC": _mean(accuracy),
-        "pACC": float(100 * hits.sum() / truth.sum()) if truth.sum() else math.nan,
-        "mIoU-0.6": _ratio(float(np.nansum(iou)), int((present | (predicted > 0)).sum())),
-    }
+    split = bool(seen.any() and not seen.all())
+    other, definition = _OTHER[over]
+    curve = _curve(tallies, seen) if split else ()
+    summary = {"mIoU": mean_iou(counts, over)}
     if not seen.all():
-        seen_mean, unseen_mean = _mean(iou[seen]), _mean(iou[~seen])
-        summary.update({"s-mIoU": seen_mean, "u-mIoU": unseen_mean, "h-mIoU": harmonic_mean(seen_mean, unseen_mean)})
-    scores = zip(vocabulary.classes, iou, accuracy, precision, truth, strict=True)
-    classes = tuple(ClassScore(cls.name, cls.seen, float(i), float(a), float(p), int(n)) for cls, i, a, p, n in scores)
-    return SegmentationReport(classes, summary)
+        summary |= split_means(counts, seen, over)
+    if split:
+        grouped = tallies.grouped.counts
+        summary |= {"s-only-mIoU": mean_iou(grouped, over, seen), "u-only-mIoU": mean_iou(grouped, over, ~seen)}
+    if split and settings.calibration:
+        row = next(row for row in curve if row["constant"] == settings.calibration)
+        summary |= {f"calibrated-{name}": value for name, value in row.items() if name != "constant"}
+    summary |= _without_background(tallies, vocabulary)
+    summary |= {other: mean_iou(counts, definition)} | metrics.overall(counts)
+    boundary = _boundary(tallies)
+    if settings.boundary_ratio:
+        summary["bIoU"] = metrics.mean(boundary[~np.isnan(boundary)])
+    measures = metrics.measure_classes(counts)
+    classes = tuple(
+        ClassScore(
+            name=cls.name,
+            seen=cls.seen,
+            iou=float(measures.iou[index]),
+            precision=float(measures.precision[index]),
+            recall=float(measures.recall[index]),
+            f1=float(measures.f1[index]),
+            boundary_iou=float(boundary[index]),
+            pixels=int(measures.truth[index]),
+            predicted=int(measures.predicted[index]),
+        )
+        for index, cls in enumerate(vocabulary.classes)
+    )
+    kept = tuple(row for row in curve if row["constant"] in settings.grid)
+    return SegmentationReport(classes, summary, kept, settings, counts)
 
 
-def harmonic_mean(first: float, second: float) -> float:
-    """2ab / (a + b), 0 where both are 0; NaN where one of them is."""
-    return 0.0 if first + second == 0 else 2 * first * second / (first + second)
+def _curve(tallies: Tallies, seen: NDArray[np.bool_]) -> tuple[dict[str, float], ...]:
+    """The split's figures at every constant."""
+    over = tallies.settings.mean_over
+    pairs = zip(tallies.curve.constants, matrices(tallies.curve.counts), strict=True)
+    return tuple({"constant": c, "mIoU": mean_iou(counts, over)} | split_means(counts, seen, over) for c, counts in pairs)
 
 
-def write_report(report: SegmentationReport, counts: NDArray[np.int64], folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write ``report.json`` (summary, classes, confusion matrix) and ``classes.csv``; returns their paths.
-
-    Raises:
-        OutputError: the folder or a file cannot be written.
-    """
-    folder = Path(folder)
-    content = {
-        "convention": CONVENTION,
-        "summary": {name: _json_number(value) for name, value in report.summary.items()},
-        "classes": [{name: _json_number(value) for name, value in vars(score).items()} for score in report.classes],
-        "confusion": counts.tolist(),
-    }
-    rows = io.StringIO()
-    writer = csv.writer(rows, lineterminator="\n")
-    writer.writerow(["class", "split", "iou", "accuracy", "precision", "pixels"])
-    for score in report.classes:
-        figures = ["" if math.isnan(value) else f"{value:.4f}" for value in (score.iou, score.accuracy, score.precision)]
-        writer.writerow([score.name, "seen" if score.seen else "unseen", *figures, score.pixels])
-    paths = folder / "report.json", folder / "classes.csv"
-    _write_text(paths[0], json.dumps(content, indent=1, allow_nan=False) + "\n")
-    _write_text(paths[1], rows.getvalue())
-    return paths
+def _without_background(tallies: Tallies, vocabulary: Vocabulary) -> dict[str, float]:
+    """Mean IoU without the background, be it a class of the data set or a name that none of the classes is."""
+    over = tallies.settings.mean_over
+    foreground = np.array([fold(cls.name) != BACKGROUND_NAME for cls in vocabulary.classes])
+    if tallies.foreground.counts.any():
+        return {"mIoU-without-background": mean_iou(tallies.foreground.counts, over)}
+    if not foreground.all():
+        return {"mIoU-without-background": mean_iou(tallies.plain.counts, over, foreground)}
+    return {}
 
 
-def _write_text(path: Path, text: str) -> None:
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _percent(part: NDArray[np.float64], whole: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.divide(100 * part, whole, out=np.full_like(part, np.nan), where=where)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else math.nan
-
-
-def _ratio(total: float, count: int) -> float:
-    return total / count if count else math.nan
-
-
-def _json_number(value: float | str | bool) -> float | str | bool | None:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _boundary(tallies: Tallies) -> NDArray[np.float64]:
+    """Boundary IoU by class, NaN for absent ones."""
+    common, truth, predicted = tallies.boundary.counts
+    return metrics.percent(common, truth + predicted - common, truth > 0)
 
 
 def _figure(value: float) -> str:

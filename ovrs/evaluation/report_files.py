@@ -1,0 +1,135 @@
+"""The files of a report: report.json, report.md, classes.csv, images.csv, confusion.png and pictures of a few images.
+
+Each is written whole or not at all, and holds no date and no path of the machine: the same figures give the same files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ovrs.evaluation.confusion_picture import confusion_figure
+from ovrs.evaluation.examples import Example, Examples
+from ovrs.evaluation.reports import SegmentationReport
+from ovrs.files import written_whole
+from ovrs.pictures import side_by_side
+from ovrs.vocabulary import Vocabulary
+
+CLASS_COLUMNS = ("iou", "precision", "recall", "f1", "boundary_iou", "pixels", "predicted")
+
+
+def write_report(
+    report: SegmentationReport,
+    examples: Examples,
+    folder: str | os.PathLike[str],
+    dataset_name: str,
+    vocabulary: Vocabulary,
+) -> list[Path]:
+    """Write all files of a report; returns their paths.
+
+    Raises:
+        OutputError: the folder or a file cannot be written.
+    """
+    folder = Path(folder)
+    texts = {
+        "report.json": json.dumps(as_json(report, dataset_name), indent=1, allow_nan=False) + "\n",
+        "classes.csv": _csv(
+            ("class", "split", *CLASS_COLUMNS),
+            ([s.name, _split(s.seen), *(_plain(getattr(s, name)) for name in CLASS_COLUMNS)] for s in report.classes),
+        ),
+    }
+    shown = _named(examples)
+    if examples.scores:
+        texts["images.csv"] = _csv(("image", "miou"), ([name, _plain(miou)] for name, miou in examples.scores))
+    texts["report.md"] = as_markdown(report, dataset_name, shown)
+    for name, text in texts.items():
+        with written_whole(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    with written_whole(folder / "confusion.png") as temporary:
+        confusion_figure(report.counts, vocabulary).savefig(temporary, format="png", metadata={"Software": None})
+    for name, example in shown.items():
+        with written_whole(folder / name) as temporary:
+            maps = {"truth": example.truth, "prediction": example.prediction}
+            title = f"{Path(example.name).name}, mIoU {example.miou:.1f}"
+            side_by_side(example.image, maps, vocabulary, title).save(temporary, format="PNG")
+    return [folder / name for name in (*texts, "confusion.png", *shown)]
+
+
+def as_json(report: SegmentationReport, dataset_name: str) -> dict[str, Any]:
+    """The content of report.json; a figure that is undefined is null."""
+    return {
+        "dataset": dataset_name,
+        "notes": report.notes(),
+        "summary": _nulls(report.summary),
+        "classes": [_nulls(vars(score)) for score in report.classes],
+        "absent": report.absent,
+        "never_predicted": report.never_predicted,
+        "calibration": report.settings.calibration,
+        "calibration_curve": [_nulls(row) for row in report.curve],
+        "confusion": report.counts.tolist(),
+    }
+
+
+def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[str, Example] | None = None) -> str:
+    """The report as a page: summary, classes, calibration curve, pictures."""
+    lines = [f"# {dataset_name}", "", "All figures in percent.", "", *(f"- {note}" for note in report.notes()), ""]
+    lines += markdown_table(("figure", "%"), ((name, _figure(value)) for name, value in report.summary.items()))
+    heads = ("class", "split", "IoU", "precision", "recall", "F1", "boundary IoU", "pixels", "predicted")
+    rows = ([s.name, _split(s.seen), *(_figure(getattr(s, name)) for name in CLASS_COLUMNS)] for s in report.classes)
+    lines += ["", "## Classes", "", *markdown_table(heads, rows)]
+    if report.curve:
+        names = list(report.curve[0])
+        lines += ["", "## Calibration", "", "Read off this data set's own labels: a constant chosen here is no fair one.", ""]
+        lines += markdown_table(
+            names, ([f"{row['constant']:g}", *map(_figure, list(row.values())[1:])] for row in report.curve)
+        )
+    lines += ["", "## Confusion", "", "Rows are shares of the true class.", "", "![confusion matrix](confusion.png)"]
+    if pictures:
+        lines += ["", "## Worst and best images", "", "Image, truth and prediction; what is ignored is hatched."]
+        for path, example in pictures.items():
+            lines += ["", f"{Path(example.name).name}: mIoU {example.miou:.1f}", "", f"![{Path(path).stem}]({path})"]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; the first column is text, the others figures."""
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+
+
+def _named(examples: Examples) -> dict[str, Example]:
+    """The pictures by the name of their file, each image once."""
+    worst = {f"pictures/worst_{rank}.png": example for rank, example in enumerate(examples.worst, 1)}
+    shown = {example.rank for example in examples.worst}
+    best = [example for example in reversed(examples.best) if example.rank not in shown]
+    return worst | {f"pictures/best_{rank}.png": example for rank, example in enumerate(best, 1)}
+
+
+def _csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _split(seen: bool) -> str:
+    return "seen" if seen else "unseen"
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _nulls(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()}
