@@ -8,7 +8,8 @@ Examples:
     python train_net.py --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml --num-gpus 4 \
         DATASETS.TRAIN '("isaid_train",)' DATASETS.TEST '("isaid_val",)'
     python train_net.py --config-file mini --num-gpus 0 --num-processes 2
-    python train_net.py --config-file mini --check-data DATASETS.FILES '("my_fields.yaml",)' DATASETS.TRAIN '("my_fields_train",)'
+    python train_net.py --config-file mini --check-data \
+        DATASETS.FILES '("my_fields.yaml",)' DATASETS.TRAIN '("my_fields_train",)'
 
 What follows the options are pairs KEY VALUE that override the configuration file; ovrs/config.py explains every key that
 ovrs adds. Data sets are looked for under $DETECTRON2_DATASETS (default: datasets); "scenes" needs no files. Without a CUDA
@@ -69,6 +70,7 @@ def main(args: argparse.Namespace) -> Any:
 
 def train(cfg: CfgNode, args: argparse.Namespace) -> Any:
     """Train, or go on training."""
+    spot_check(cfg)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
     return trainer.train()
@@ -117,6 +119,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OvrsError as error:
         print(f"train_net.py: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

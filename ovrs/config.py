@@ -143,6 +143,8 @@ def _add_training(cfg: CfgNode) -> None:
     # Decay per iteration of a running average of the weights, which is then evaluated and exported; 0 = none.
     cfg.SOLVER.EMA_DECAY = 0.0
     cfg.SOLVER.MAX_ITER = 10000
+    # Checkpoints every CHECKPOINT_PERIOD iterations; so many of them stay, and model_final and model_best; 0 = all.
+    cfg.SOLVER.CHECKPOINTS_KEPT = 3
     cfg.SOLVER.CLIP_GRADIENTS.ENABLED = True
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE = 0.01

@@ -1,8 +1,13 @@
-"""Checkpoints: Detectron2's files, written whole or not at all, and read without ever running code that a file carries."""
+"""Checkpoints: Detectron2's files, written whole or not at all, and read without ever running code that a file carries.
+
+A training goes on from the last one that is whole; older ones stay until enough newer ones are.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,20 +15,41 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.utils import comm
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
 from ovrs.modeling.checkpoints import load_state_dict, read_state_dict
+
+# What the trainer writes; other files of an output folder (the best weights) are no states to go on from.
+CHECKPOINTS = re.compile(r"model_(\d+|final)\.pth")
+NUMBERED = re.compile(r"model_\d+\.pth")
 
 
 class Checkpointer(DetectionCheckpointer):
     """Detectron2's checkpointer with safe reading, strict fitting and atomic writing.
 
     Everything that is saved is tensors and plain values, so that ``torch.load(weights_only=True)`` reads it.
+
+    Args:
+        model: its state dict is saved.
+        save_dir: the output folder of a training.
+        kept: numbered checkpoints that stay, the oldest going first; 0 = all.
+        checkpointables: what else is saved, by name.
     """
+
+    def __init__(self, model: nn.Module, save_dir: str = "", *, kept: int = 0, **checkpointables: Any) -> None:
+        super().__init__(model, save_dir, **checkpointables)
+        self.kept = kept
+        self.resumed_from: Path | None = None
+        self.saved_iteration: int | None = None
 
     def save(self, name: str, **kwargs: Any) -> None:
         """Write ``<name>.pth`` with the model, what else this checkpointer tracks, and ``kwargs``.
+
+        An older checkpoint goes only once this one is whole and on the disk.
 
         Raises:
             OutputError: the file cannot be written.
@@ -36,8 +62,84 @@ class Checkpointer(DetectionCheckpointer):
         path = Path(self.save_dir) / f"{name}.pth"
         self.logger.info("Saving checkpoint to %s", path)
         with written_whole(path) as temporary:
-            torch.save(data, temporary)
+            try:
+                torch.save(data, temporary)
+            except RuntimeError as error:  # so torch says that a disk is full
+                raise OutputError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         self.tag_last_checkpoint(path.name)
+        self.saved_iteration = kwargs.get("iteration")
+        self._clear_away(path)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Note which checkpoint is the last one, in the file ``last_checkpoint``."""
+        with written_whole(Path(self.save_dir) / "last_checkpoint") as temporary:
+            temporary.write_text(last_filename_basename, encoding="utf-8")
+
+    def _clear_away(self, newest: Path) -> None:
+        """Remove the numbered checkpoints beyond those kept, and what a killed process left half written."""
+        stale = [*newest.parent.glob(".model_*.pth.*"), *newest.parent.glob(".last_checkpoint.*")]
+        if self.kept:
+            numbered = [path for path in self._written() if NUMBERED.fullmatch(path.name) and path != newest]
+            stale += numbered[self.kept - 1 if NUMBERED.fullmatch(newest.name) else self.kept :]
+        for path in stale:
+            path.unlink(missing_ok=True)
+
+    def _written(self) -> list[Path]:
+        """The checkpoints of a training in the output folder, the last one written first."""
+        paths = [path for path in Path(self.save_dir).glob("model_*.pth") if CHECKPOINTS.fullmatch(path.name)]
+        return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+
+    def has_checkpoint(self) -> bool:
+        """Whether the output folder holds, or says it holds, a checkpoint of a training."""
+        return bool(self.save_dir) and bool(self._candidates())
+
+    def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
+        """Load the last checkpoint of the output folder if there is one and ``resume``, else the model alone from ``path``.
+
+        Where the last one is damaged, the one written before it is taken, with a warning. ``resumed_from`` says which.
+
+        Raises:
+            WeightsError: no checkpoint is whole, or see :meth:`load`.
+        """
+        # One process chooses, so that all go on from the same file.
+        chosen = self._choose() if resume and comm.is_main_process() else None
+        chosen = comm.all_gather(chosen)[0]
+        self.resumed_from = chosen
+        if chosen is None:
+            return self.load(path, checkpointables=[])
+        if not chosen.is_file():
+            raise WeightsError(f"{chosen}: no such checkpoint; OUTPUT_DIR must be one folder that all machines see")
+        return self.load(str(chosen))
+
+    def _candidates(self) -> list[Path]:
+        """What to resume from: first what ``last_checkpoint`` names, then the others, the last one written first."""
+        written = self._written()
+        tag = Path(self.save_dir) / "last_checkpoint"
+        if not tag.is_file():
+            return written
+        name = tag.read_bytes().strip()
+        if not re.fullmatch(rb"[\w.-]+\.pth", name):
+            self.logger.warning("%s is damaged: it names no checkpoint", tag)
+            return written
+        last = tag.with_name(name.decode())
+        return [last, *(path for path in written if path != last)]
+
+    def _choose(self) -> Path | None:
+        """The first whole checkpoint; None where there is none at all."""
+        candidates = self._candidates() if self.save_dir else []
+        damaged: list[str] = []
+        for path in candidates:
+            reason = damage(path)
+            if not reason:
+                if damaged:
+                    self.logger.warning("%s; going on from %s, written before", "; ".join(damaged), path)
+                return path
+            damaged.append(f"{path} is damaged ({reason})")
+        if damaged:
+            raise WeightsError(f"no whole checkpoint to resume from: {'; '.join(damaged)}; without --resume a training starts")
+        return None
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load the model and, from a checkpoint of a training, the tracked objects named (None: all of them).
@@ -56,8 +158,28 @@ class Checkpointer(DetectionCheckpointer):
         load_state_dict(model, content.pop("model"), str(path))
         for key in self.checkpointables if checkpointables is None else checkpointables:
             if key in content:
-                self.checkpointables[key].load_state_dict(content.pop(key))
+                try:
+                    self.checkpointables[key].load_state_dict(content.pop(key))
+                except (KeyError, ValueError) as error:
+                    raise WeightsError(
+                        f"{path}: the training's state ({key}) does not fit the configuration: {error}; to start a new "
+                        f"training from these weights, give MODEL.WEIGHTS {path} without --resume"
+                    ) from error
         return content
+
+
+def damage(path: Path) -> str:
+    """What is wrong with a checkpoint file, every byte of which is read; "" for a whole one."""
+    try:
+        if not path.is_file():
+            return "missing"
+        if not path.stat().st_size:
+            return "empty"
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()  # torch itself does not look at the checksums it writes
+        return f"{broken} has a wrong checksum" if broken else ""
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+        return str(error)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:

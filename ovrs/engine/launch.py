@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,6 +167,7 @@ def _meet(backend: str, url: str, rank: int, world_size: int, count: int) -> Non
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"the {world_size} processes did not meet at {url}: {reason}") from error
+    warnings.filterwarnings("ignore", "TypedStorage is deprecated")  # Detectron2's, at its first gathering
     for first in range(0, world_size, count):
         group = dist.new_group(list(range(first, first + count)))
         if first <= rank < first + count:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -53,7 +54,7 @@ def segmentation_loss(
     per_pixel = negative - positive
     if ignored == "mask":
         per_pixel = per_pixel * counted
-        pixels = counted.sum().clamp(min=1)
+        pixels = over_processes(counted.sum())
     else:
         pixels = counted.new_tensor(target.numel(), dtype=torch.long)
     total = per_pixel.sum() / pixels
@@ -79,4 +80,17 @@ def alignment_loss(cost: Tensor, target: Tensor, scale: Tensor) -> Tensor:
     log_share = F.log_softmax(cost.float().mean(dim=1) * scale, dim=1)
     one_hot = target[:, None] == torch.arange(cost.shape[2], device=target.device)[None, :, None, None]
     share = F.interpolate(one_hot.float(), size=cost.shape[-2:], mode="area")
-    return -(share * log_share).sum() / share.sum().clamp(min=1)
+    return -(share * log_share).sum() / over_processes(share.sum())
+
+
+def over_processes(count: Tensor) -> Tensor:
+    """The mean over processes of what a loss is divided by, at least 1 in all.
+
+    Since gradients are averaged over processes, a loss so divided is that of all their images in one process, even where
+    they count different numbers of pixels. Every process must take part.
+    """
+    if not dist.is_available() or not dist.is_initialized():
+        return count.clamp(min=1)
+    total = count.detach().double()
+    dist.all_reduce(total)
+    return (total.clamp(min=1) / dist.get_world_size()).float()

@@ -15,9 +15,9 @@ from torch import nn
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "modeling")]
 
-import train_net  # noqa: E402
 from parts import tiny_aeroseg  # noqa: E402
 
+import train_net  # noqa: E402
 from ovrs.modeling.losses import LossSettings  # noqa: E402
 from ovrs.vocabulary import Vocabulary, VocabularyClass  # noqa: E402
 
