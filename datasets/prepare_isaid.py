@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 
 from ovrs.data.preparation.command import command
 from ovrs.data.preparation.labels import from_colors
@@ -105,5 +106,10 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0, or 2 with a line on standard error."""
+    return command(__doc__ or "", recipe, arguments, extend=options)
+
+
 if __name__ == "__main__":
-    sys.exit(command(__doc__, recipe, extend=options))
+    sys.exit(main())

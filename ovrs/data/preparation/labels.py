@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ovrs.data.masks import MaskEncoding, pack_color
 from ovrs.data.preparation.images import read_index, read_rgb
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import DataError
@@ -15,8 +16,6 @@ from ovrs.palette import Color
 LabelMap = NDArray[np.uint8]
 Decoder = Callable[[bytes, str], LabelMap]
 
-_UNKNOWN = 254  # no data set has as many classes
-
 
 def shifted(classes: int, first: int = 1, ignored: tuple[int, ...] = (0,)) -> dict[int, int]:
     """The mapping of values ``first, first + 1, ...`` to labels ``0..classes-1``, and of ``ignored`` values to 255."""
@@ -24,66 +23,43 @@ def shifted(classes: int, first: int = 1, ignored: tuple[int, ...] = (0,)) -> di
 
 
 def from_indices(mapping: Mapping[int, int]) -> Decoder:
-    """A decoder of label maps that store numbers; ``mapping`` gives each number's label (0..253, or 255).
+    """A decoder of label maps that store numbers; ``mapping`` gives each number's label (255: ignored).
 
     The decoder raises DataError where a number is not in the mapping; it names the file, the number and its pixels.
     """
-    table = _table(mapping, 1 << 16)
-
-    def decode(data: bytes, name: str) -> LabelMap:
-        values = read_index(data, name)
-        if values.size and (values.min() < 0 or values.max() >= table.size):
-            raise DataError(f"{name}: holds the value {values.max()}, labels go from {min(mapping)} to {max(mapping)}")
-        labels = table[values]
-        _check_known(labels, values, name, lambda value: f"the value {value}", sorted(mapping))
-        return labels
-
-    return decode
+    encoding = MaskEncoding("index", *_by_label(mapping))
+    return lambda data, name: _decoded(encoding, read_index(data, name), name)
 
 
 def from_colors(mapping: Mapping[Color, int]) -> Decoder:
-    """A decoder of label maps that store colours; ``mapping`` gives the label (0..253, or 255) of each RGB.
+    """A decoder of label maps that store colours; ``mapping`` gives the label (255: ignored) of each RGB.
 
     Colours must match exactly. The decoder raises DataError where one is not in the mapping; it names the file, the colour
     and its pixels.
     """
-    table = _table({_packed(color): label for color, label in mapping.items()}, 1 << 24)
-
-    def decode(data: bytes, name: str) -> LabelMap:
-        pixels = read_rgb(data, name).astype(np.uint32)
-        codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-        labels = table[codes]
-        _check_known(labels, codes, name, lambda code: f"the colour {_unpacked(code)}", sorted(mapping))
-        return labels
-
-    return decode
+    encoding = MaskEncoding("rgb", *_by_label({pack_color(color): label for color, label in mapping.items()}))
+    return lambda data, name: _decoded(encoding, _packed(read_rgb(data, name)), name)
 
 
-def _table(mapping: Mapping[int, int], size: int) -> LabelMap:
-    table = np.full(size, _UNKNOWN, np.uint8)
-    for value, label in mapping.items():
-        if not (0 <= label < _UNKNOWN or label == IGNORE_LABEL):
-            raise ValueError(f"label {label} of {value} is neither in 0..{_UNKNOWN - 1} nor {IGNORE_LABEL}")
-        table[value] = label
-    return table
+def _by_label(mapping: Mapping[int, int]) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+    """The codes of each label 0..N-1, and those that are ignored."""
+    classes = max(label for label in mapping.values() if label != IGNORE_LABEL) + 1
+    groups = [tuple(code for code, label in mapping.items() if label == wanted) for wanted in range(classes)]
+    return tuple(groups), tuple(code for code, label in mapping.items() if label == IGNORE_LABEL)
 
 
-def _check_known(labels: LabelMap, stored: NDArray, name: str, say: Callable[[int], str], known: list) -> None:
-    strange = labels == _UNKNOWN
-    if not strange.any():
-        return
-    values, counts = np.unique(stored[strange], return_counts=True)
-    worst = int(counts.argmax())
-    more = f" and {len(values) - 1} others" if len(values) > 1 else ""
-    raise DataError(
-        f"{name}: {say(int(values[worst]))}{more} in {int(counts.sum()):,} of {labels.size:,} pixels belongs to no class "
-        f"(known are {', '.join(map(str, known))}); is this the label archive of this data set?"
-    )
+def _decoded(encoding: MaskEncoding, codes: NDArray[np.integer], name: str) -> LabelMap:
+    labels, strange = encoding.decode(codes)
+    if strange:
+        worst = max(strange, key=lambda code: strange[code])
+        more = f" and {len(strange) - 1} others" if len(strange) > 1 else ""
+        raise DataError(
+            f"{name}: {encoding.show(worst)}{more} in {sum(strange.values()):,} of {labels.size:,} pixels belongs to no class "
+            f"(known: {encoding.summary()}); is this the label archive of this data set?"
+        )
+    return labels
 
 
-def _packed(color: Color) -> int:
-    return color[0] << 16 | color[1] << 8 | color[2]
-
-
-def _unpacked(code: int) -> Color:
-    return code >> 16, code >> 8 & 255, code & 255
+def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue

@@ -41,6 +41,7 @@ class Recipe:
         read_image: image bytes into uint8 [H, W, 3].
         published: tiles of each split in the papers, where they say.
         parameters: whatever else decides the result; kept in the record.
+        trim: pixels by which the sides of an image and its label map may differ; both are cut to what they share.
         note: sentences for the record and the terminal: how the recipe was chosen.
     """
 
@@ -52,6 +53,7 @@ class Recipe:
     read_image: Callable[[bytes, str], NDArray[np.uint8]] = read_rgb
     published: Mapping[Split, int] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    trim: int = 0
     note: str = ""
 
     def layout(self, split: Split) -> Layout:
@@ -67,7 +69,8 @@ class Recipe:
 
     def description(self) -> dict[str, Any]:
         """What decides the tiles, as it is recorded; equal descriptions of equal sources give equal tiles."""
-        return {"name": self.name, "data": self.data.name, "tiling": asdict(self.tiling), **self.parameters}
+        tiling = asdict(self.tiling) | {"stride": self.tiling.stride or self.tiling.size}
+        return {"name": self.name, "data": self.data.name, "tiling": tiling, "trim": self.trim, **self.parameters}
 
 
 def paired(split: Split, images: Mapping[str, Member], labels: Mapping[str, Member]) -> list[Pair]:

@@ -82,12 +82,15 @@ class Record:
                     "move the folder away, or give another --output"
                 )
             return
-        for key, now in (("recipe", self._recipe.description()), ("sources", list(sources))):
-            if _plain(record.get(key)) != _plain(now):
-                raise DataError(
-                    f"{self.folder}: was prepared with another {key.removesuffix('s')} ({_difference(record.get(key), now)}); "
-                    "start anew with --force, or give another --output"
-                )
+        before, now = record.get("recipe", {}), _plain(self._recipe.description())
+        changed = [f"{key}: {before.get(key)}, now {now.get(key)}" for key in before | now if before.get(key) != now.get(key)]
+        if not changed and _contents(record.get("sources", [])) != _contents(sources):
+            changed = ["other archives: " + ", ".join(entry["name"] for entry in sources)]
+        if changed:
+            raise DataError(
+                f"{self.folder}: was prepared in another way ({'; '.join(changed)}); "
+                "start anew with --force, or give another --output"
+            )
 
     def clear(self) -> None:
         """Remove tiles and records of an earlier preparation, and nothing else. Raises DataError where they are not ours."""
@@ -146,12 +149,6 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _difference(before: Any, now: Any) -> str:
-    before, now = _plain(before), _plain(now)
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-        return ", ".join(f"{key}: {before.get(key)} then, {now.get(key)} now" for key in keys)
-    if isinstance(before, list) and isinstance(now, list):
-        changed = [entry["name"] for entry in [*before, *now] if (entry in before) != (entry in now)]
-        return ", ".join(dict.fromkeys(changed))
-    return f"{before} then, {now} now"
+def _contents(sources: Iterable[dict[str, Any]]) -> list[str]:
+    """What archives hold, whatever they are called and wherever they are."""
+    return sorted(str(entry.get("sha256") or (entry["files"], entry["bytes"])) for entry in sources)

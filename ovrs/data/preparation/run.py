@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ovrs.data.preparation.images import is_whole, write_tile
@@ -25,12 +25,12 @@ from ovrs.errors import DataError, OutputError
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of one split: images read, tiles kept and dropped, pixels of each label (those ignored last)."""
+    """What became of one split: images read, tiles kept and dropped, pixels of each class and those ignored."""
 
     images: int
     tiles: int
     dropped: int
-    pixels: tuple[int, ...]
+    pixels: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def prepare(recipe: Recipe, source: Path, output: Path, workers: int = 4, force:
         record.clear()
     with _scratch(output) as scratch, Source(source, scratch) as files:
         pairs = find_pairs(recipe, files)
-        described = files.describe(record.read().get("sources", []))
+        used = (member for pair in pairs for member in (pair.image, pair.labels))
+        described = files.describe(used, record.read().get("sources", []))
         record.check(described)
         content: dict[str, Any] = {"recipe": recipe.description(), "note": recipe.note, "sources": described}
         finished = record.finished(pairs)
@@ -114,11 +115,7 @@ def _cut_all(recipe: Recipe, record: Record, pairs: Sequence[Pair], workers: int
 def _cut_pair(recipe: Recipe, record: Record, pair: Pair) -> Done:
     image = recipe.read_image(pair.image.read(), pair.image.shown)
     labels = recipe.decode(pair.labels.read(), pair.labels.shown)
-    if image.shape[:2] != labels.shape:
-        raise DataError(
-            f"{pair.labels.shown}: is {labels.shape[1]} x {labels.shape[0]} pixels, its image {pair.image.shown} "
-            f"{image.shape[1]} x {image.shape[0]}; download both archives again"
-        )
+    image, labels = _of_one_size(recipe, pair, image, labels)
     names, dropped, pixels = [], 0, np.zeros(256, np.int64)
     for tile in cut(image, labels, recipe.tiling):
         if not is_labelled(tile.labels, recipe.tiling):
@@ -129,6 +126,20 @@ def _cut_pair(recipe: Recipe, record: Record, pair: Pair) -> Done:
         _write(record.tile_files(pair.split, names[-1]), tile)
     kept = [*pixels[: len(recipe.data.classes)].tolist(), int(pixels[IGNORE_LABEL])]
     return Done(pair.split, pair.stem, tuple(names), dropped, tuple(kept))
+
+
+def _of_one_size(
+    recipe: Recipe, pair: Pair, image: NDArray[np.uint8], labels: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The image and its labels, cut to what they share if they differ by no more than the recipe allows."""
+    differing = max(abs(a - b) for a, b in zip(image.shape[:2], labels.shape, strict=True))
+    if differing > recipe.trim:
+        raise DataError(
+            f"{pair.labels.shown}: is {labels.shape[1]} x {labels.shape[0]} pixels, its image {pair.image.shown} "
+            f"{image.shape[1]} x {image.shape[0]}; download both archives again"
+        )
+    height, width = (min(a, b) for a, b in zip(image.shape[:2], labels.shape, strict=True))
+    return image[:height, :width], labels[:height, :width]
 
 
 def _name(pair: Pair, tile: Tile, shape: tuple[int, ...]) -> str:
@@ -144,11 +155,14 @@ def _write(files: tuple[Path, Path], tile: Tile) -> None:
 
 def _count(recipe: Recipe, entries: Iterable[Done], split: Split) -> Counts:
     chosen = [done for done in entries if done.split == split]
-    pixels: Counter[int] = Counter()
-    for done in chosen:
-        pixels.update(dict(enumerate(done.pixels)))
-    totals = tuple(pixels[label] for label in range(len(recipe.data.classes) + 1))
-    return Counts(len(chosen), sum(len(done.tiles) for done in chosen), sum(done.dropped for done in chosen), totals)
+    names = [*recipe.data.vocabulary.names, "ignored"]
+    pixels = [sum(column) for column in zip(*(done.pixels for done in chosen), strict=True)] or [0] * len(names)
+    return Counts(
+        images=len(chosen),
+        tiles=sum(len(done.tiles) for done in chosen),
+        dropped=sum(done.dropped for done in chosen),
+        pixels=dict(zip(names, pixels, strict=True)),
+    )
 
 
 @contextmanager

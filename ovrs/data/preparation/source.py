@@ -26,10 +26,14 @@ _DEPTH = 2  # archives inside archives are opened, those inside them are not
 
 @dataclass(frozen=True)
 class Member:
-    """A file of the source: ``path`` from the source's root, archives counting as folders; ``size`` in bytes."""
+    """A file of the source: ``path`` from the source's root, archives counting as folders; ``size`` in bytes.
+
+    ``archive`` is the (outermost) archive that holds it, if any; ``shown`` its name in messages.
+    """
 
     path: str
     size: int
+    archive: Path | None
     shown: str = field(compare=False, repr=False)
     _read: Callable[[], bytes] = field(compare=False, repr=False)
 
@@ -66,7 +70,6 @@ class Source:
     ) -> None:
         self.root = root
         self.archives: list[Path] = []
-        self._loose: list[Member] = []
         self._scratch = scratch
         self._wanted = archives
         self._limits = limits or Limits()
@@ -96,19 +99,20 @@ class Source:
         compiled = re.compile(pattern, re.IGNORECASE)
         return [member for member in self.members if compiled.fullmatch(member.path)]
 
-    def describe(self, known: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-        """Name, size and SHA-256 of each archive; loose files are counted as one entry.
+    def describe(self, used: Iterable[Member], known: Iterable[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+        """Name, size and SHA-256 of each archive that holds one of the ``used`` members; loose files count as one entry.
 
         Sums in ``known`` (an earlier description) are taken over where name and size are the same.
         """
         sums = {(entry["name"], entry["bytes"]): entry.get("sha256") for entry in known}
+        used = set(used)
         result: list[dict[str, Any]] = []
-        for path in self.archives:
+        for path in sorted({member.archive for member in used if member.archive}):
             name, size = path.relative_to(self.root).as_posix() if path != self.root else path.name, path.stat().st_size
             result.append({"name": name, "bytes": size, "sha256": sums.get((name, size)) or _sha256(path)})
-        if self._loose:
-            size = sum(member.size for member in self._loose)
-            result.append({"name": "loose files", "files": len(self._loose), "bytes": size})
+        loose = [member.size for member in used if member.archive is None]
+        if loose:
+            result.append({"name": "loose files", "bytes": sum(loose), "files": len(loose)})
         return result
 
     def _scan(self) -> list[Member]:
@@ -116,20 +120,20 @@ class Source:
             if not is_archive(self.root.name):
                 raise DataError(f"{self.root}: neither a folder nor an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz)")
             self.archives.append(self.root)
-            return self._inside(self.root, self.root.name, str(self.root), 1)
+            return self._inside(self.root, self.root, self.root.name, str(self.root), 1)
         members = []
         for path in sorted(self.root.rglob("*")):
             inner = path.relative_to(self.root).as_posix()
             if not path.is_file() or _is_litter(inner):
                 continue
             if not is_archive(path.name):
-                self._loose.append(Member(inner, path.stat().st_size, str(path), _reader(path)))
+                members.append(Member(inner, path.stat().st_size, None, str(path), _reader(path)))
             elif self._wanted is None or self._wanted.search(inner):
                 self.archives.append(path)
-                members += self._inside(path, inner, str(path), 1)
-        return members + self._loose
+                members += self._inside(path, path, inner, str(path), 1)
+        return members
 
-    def _inside(self, path: Path, prefix: str, shown: str, depth: int) -> list[Member]:
+    def _inside(self, path: Path, outer: Path, prefix: str, shown: str, depth: int) -> list[Member]:
         archive = open_archive(path, self._scratch, self._limits, shown)
         self._stack.callback(archive.close)
         members = []
@@ -139,9 +143,9 @@ class Source:
             if _is_litter(plain):
                 continue
             if is_archive(entry.name) and depth < _DEPTH:
-                members += self._inside(self._unpacked(archive, entry.name), inner, name, depth + 1)
+                members += self._inside(self._unpacked(archive, entry.name), outer, inner, name, depth + 1)
             else:
-                members.append(Member(inner, entry.size, name, _member_reader(archive, entry.name)))
+                members.append(Member(inner, entry.size, outer, name, _member_reader(archive, entry.name)))
         return members
 
     def _unpacked(self, archive: Archive, name: str) -> Path:

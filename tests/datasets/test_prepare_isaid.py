@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+NAMES = {"train": (0, 1), "val": (3,)}
+TRAIN, VAL = "iSAID_split/train", "iSAID_split/val"
+
+
+@pytest.fixture
+def colors(script):
+    return np.array(script("prepare_isaid").COLORS, np.uint8)
+
+
+@pytest.fixture
+def archives(make, colors):
+    """Three images of 300 x 520 in the archives of DOTA and iSAID; each shows its number's class in its upper left corner."""
+    photos = {}
+    for split, numbers in NAMES.items():
+        images, masks = {}, {}
+        for number in numbers:
+            photo, mask = make.photo(300, 520), np.zeros((300, 520, 3), np.uint8)
+            mask[:8, :16] = colors[number]
+            mask[290:, 515:] = colors[14]
+            photos[number] = photo
+            images[f"images/P{number:04d}.png"] = make.encode(photo, "png")
+            masks[f"images/P{number:04d}_instance_color_RGB.png"] = make.encode(mask, "png")
+        make.zip(f"{split}/images/part1.zip", images)
+        make.zip(f"{split}/Semantic_masks/images.zip", masks)
+    return photos
+
+
+def test_tiles_hold_the_pixels_and_the_labels_of_the_table(archives, run):
+    assert run("prepare_isaid") == 0
+    # 300 x 520 is cut at rows 0 and 44, columns 0, 256 and 264; only two tiles show an object.
+    assert run.names(f"{TRAIN}/imgs") == [f"P000{n}_{at}.png" for n in (0, 1) for at in ("00000_00000", "00044_00264")]
+    assert run.names(f"{TRAIN}/imgs") == run.names(f"{TRAIN}/D2masks")
+    assert np.array_equal(run.pixels(f"{VAL}/imgs/P0003_00044_00264.png"), archives[3][44:, 264:])
+    labels = run.pixels(f"{TRAIN}/D2masks/P0001_00000_00000.png")
+    assert labels.dtype == np.uint8 and (labels[:8, :16] == 1).all() and (labels == 255).sum() == 256 * 256 - 8 * 16
+    assert (run.pixels(f"{VAL}/D2masks/P0003_00044_00264.png")[-10:, -5:] == 14).all()
+
+
+def test_counts_stand_beside_the_published_ones_and_in_the_record(archives, run, capsys):
+    run("prepare_isaid")
+    printed = capsys.readouterr()
+    assert ["train", "2", "8", "4", "18,076"] in [line.split() for line in printed.out.splitlines()]
+    assert "WARNING: train and val differ" in printed.err
+    record = run.record("iSAID_split")
+    assert record["complete"] and record["counts"]["val"]["tiles"] == 2
+    assert record["counts"]["train"]["pixels"]["ship"] == 128
+    assert record["counts"]["train"]["pixels"]["harbor"] == 100
+    assert {source["name"] for source in record["sources"]} >= {"train/images/part1.zip", "val/Semantic_masks/images.zip"}
+    assert all(len(source["sha256"]) == 64 for source in record["sources"])
+
+
+def test_the_table_reads_what_was_prepared(archives, run, monkeypatch):
+    from detectron2.data import DatasetCatalog
+
+    from ovrs.data import catalog  # noqa: F401 - registers the data sets
+
+    run("prepare_isaid")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(run.output))
+    assert len(DatasetCatalog.get("isaid_train")) == 4 and len(DatasetCatalog.get("isaid_val")) == 2
+
+
+def test_unpacked_archives_are_read_too(archives, make, run, colors):
+    for path in make.root.rglob("images.zip"):
+        path.unlink()
+    for split, numbers in NAMES.items():
+        mask = np.zeros((300, 520, 3), np.uint8)
+        mask[:4, :4] = colors[2]
+        make.files(
+            {f"{split}/Semantic_masks/images/P{n:04d}_instance_color_RGB.png": make.encode(mask, "png") for n in numbers}
+        )
+    assert run("prepare_isaid") == 0
+    assert run.record("iSAID_split")["counts"]["train"]["pixels"]["baseball diamond"] == 32
+
+
+def test_tiles_with_too_little_to_see_are_dropped_on_request(archives, run):
+    assert run("prepare_isaid", "--least", "0.0018") == 0
+    assert run.names(f"{TRAIN}/imgs") == ["P0000_00000_00000.png", "P0001_00000_00000.png"]
+
+
+def test_a_colour_of_no_class_is_named(archives, make, run, capsys):
+    mask = np.zeros((300, 520, 3), np.uint8)
+    mask[:2, :3] = (1, 2, 3)
+    make.zip("val/Semantic_masks/images.zip", {"images/P0003_instance_color_RGB.png": make.encode(mask, "png")})
+    assert run("prepare_isaid") == 2
+    error = capsys.readouterr().err
+    assert "images.zip/images/P0003_instance_color_RGB.png: colour #010203 in 6 of 156,000 pixels" in error
+
+
+def test_a_missing_image_archive_is_named_by_its_mask(archives, make, run, capsys):
+    (make.root / "train/images/part1.zip").unlink()
+    assert run("prepare_isaid") == 2
+    assert "2 of 2 label maps have no image" in capsys.readouterr().err
+
+
+def test_a_mask_without_split_is_refused(archives, make, run, capsys):
+    (make.root / "val/Semantic_masks/images.zip").rename(make.root / "images.zip")
+    (make.root / "train/Semantic_masks/images.zip").rename(make.root / "more.zip")
+    assert run("prepare_isaid") == 2
+    assert "neither of train nor of val" in capsys.readouterr().err
+
+
+def test_masks_of_another_size_are_refused(archives, make, run, capsys):
+    mask = make.encode(np.zeros((300, 519, 3), np.uint8), "png")
+    make.zip("val/Semantic_masks/images.zip", {"images/P0003_instance_color_RGB.png": mask})
+    assert run("prepare_isaid") == 2
+    assert "is 519 x 300 pixels, its image" in capsys.readouterr().err
