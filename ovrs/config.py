@@ -59,6 +59,10 @@ def _add_model(cfg: CfgNode) -> None:
     # Weights of that backbone: a file under timm's names, or "imagenet" (see ovrs.modeling.pretrained); "" = random.
     vl.SMALL.STEM_WEIGHTS = ""
 
+    # DenseAlignment, the small encoder's pre-training: labels of every "pixel", or which classes an "image" holds.
+    model.ALIGNMENT = CfgNode()
+    model.ALIGNMENT.SUPERVISION = "pixel"
+
     guidance = model.GUIDANCE = CfgNode()
     # sam_vit_b | sam_vit_l | sam_vit_h | timm:<model> (a pyramid) | clip (the vision-language encoder's own features)
     guidance.NAME = "sam_vit_l"

@@ -1,45 +1,57 @@
 """DenseAlignment: the vision-language encoder alone, trained so that patches and words meet. Not from a paper.
 
 The published systems start from CLIP, which has read about everything. A small encoder has read nothing, so this is its
-pre-training, with the labels of scenes that are drawn (configs/mini/pretrain.yaml); AerOSeg's small model starts from what it
-leaves. What it predicts by itself, the bare cosine, is also the floor that any refinement has to rise above.
+pre-training (configs/mini/pretrain.yaml): with labels of pixels, or with no more than CLIP has, sentences that are true of an
+image. What it predicts by itself, the bare cosine, is also the floor that any refinement has to rise above.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
-from torch import Tensor
+from torch import Tensor, nn
 
+from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.cost_volume import cost_volume
 from ovrs.modeling.build import shared_parts
-from ovrs.modeling.losses import alignment_loss
+from ovrs.modeling.losses import alignment_loss, image_level_loss
 from ovrs.modeling.segmentation_model import PixelNormalization, SegmentationModel
 from ovrs.modeling.windows import resize
 
 
 @META_ARCH_REGISTRY.register()
 class DenseAlignment(SegmentationModel):
-    """Cosines of dense embeddings and prompts, scaled; trained by their cross entropy over classes.
+    """Cosines of dense embeddings and prompts, scaled.
 
     Args:
         vision_normalization: pixel statistics of the encoder.
+        supervision: ``pixel``, the cross entropy over classes at every patch; ``image``, the sigmoid contrast of an image with
+            the prompts of every class, which learns from all words what is in it and never where.
         shared: the arguments of :class:`SegmentationModel`.
     """
 
     @configurable
-    def __init__(self, *, vision_normalization: PixelNormalization, **shared: Any) -> None:
+    def __init__(
+        self, *, vision_normalization: PixelNormalization, supervision: Literal["pixel", "image"] = "pixel", **shared: Any
+    ) -> None:
         super().__init__(**shared)
+        if supervision not in ("pixel", "image"):
+            raise ConfigError(f"MODEL.ALIGNMENT.SUPERVISION is {supervision!r}; choose pixel or image")
         self.vision_normalization = vision_normalization
+        self.supervision = supervision
+        # Most sentences are untrue of an image: the scores begin where that is likely.
+        self.bias = nn.Parameter(torch.tensor(-3.0)) if supervision == "image" else None
         self.vision_language.logit_scale.requires_grad_(True)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """Build every part from a configuration (see ovrs/config.py)."""
         keys = cfg.MODEL.VISION_LANGUAGE
-        return {**shared_parts(cfg), "vision_normalization": PixelNormalization(keys.PIXEL_MEAN, keys.PIXEL_STD)}
+        normalization = PixelNormalization(keys.PIXEL_MEAN, keys.PIXEL_STD)
+        return {**shared_parts(cfg), "vision_normalization": normalization, "supervision": cfg.MODEL.ALIGNMENT.SUPERVISION}
 
     def logits(self, images: Tensor, text: Tensor) -> Tensor:
         """See the base class: the mean cosine over prompts, enlarged."""
@@ -48,8 +60,11 @@ class DenseAlignment(SegmentationModel):
         return resize(scores, (height, width))
 
     def losses(self, images: Tensor, text: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """The alignment loss."""
-        return {"loss_align": alignment_loss(self._cost(images, text), target, self._scale())}
+        """The alignment loss of the supervision."""
+        cost = self._cost(images, text)
+        if self.bias is not None:
+            return {"loss_align": image_level_loss(cost, target, self._scale(), self.bias)}
+        return {"loss_align": alignment_loss(cost, target, self._scale())}
 
     def _cost(self, images: Tensor, text: Tensor) -> Tensor:
         dense = self.vision_language.image(self.vision_normalization(images)).dense

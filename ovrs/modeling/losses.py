@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,3 +95,28 @@ def over_processes(count: Tensor) -> Tensor:
     total = count.detach().double()
     dist.all_reduce(total)
     return (total.clamp(min=1) / dist.get_world_size()).float()
+
+
+def image_level_loss(cost: Tensor, target: Tensor, scale: Tensor, bias: Tensor, *, min_share: float = 0.0005) -> Tensor:
+    """Pairwise sigmoid contrast of images and sentences (SigLIP's loss, Zhai et al. 2023), with many true sentences an image.
+
+    Not in the paper: the small models' stand-in for CLIP's pre-training. It reads no more of the labels than which classes an
+    image holds, so it is to a crop what a caption is.
+
+    Args:
+        cost: [B, K, N, H, W], cosines of patches and sentences.
+        target: [B, h, w], class indices or 255.
+        scale: factor on cosines (exp of the encoder's logit scale).
+        bias: added to the score of an image, which is the soft maximum (log mean exp) over its patches.
+        min_share: a class on a smaller share of the pixels is not said to be there, nor is it said to be absent.
+
+    Returns:
+        A scalar: sum over sentences, mean over images.
+    """
+    patches = (cost.float().mean(dim=1) * scale).flatten(2)
+    scores = patches.logsumexp(dim=2) - math.log(patches.shape[2]) + bias
+    classes = torch.arange(cost.shape[2], device=target.device)
+    share = (target.flatten(1)[:, None] == classes[:, None]).float().mean(dim=2)
+    present = share >= min_share
+    pairs = F.binary_cross_entropy_with_logits(scores, present.float(), reduction="none")
+    return (pairs * (present | (share == 0))).sum() / len(cost)
