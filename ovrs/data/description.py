@@ -188,7 +188,7 @@ def _layout(entry: object, split: str, folder: Path) -> Layout:
             raise _RefusedError(f"{split}.{key}", value, "give a text" if key.endswith("suffix") else "give a folder")
         texts[key] = value
     for key in ("images", "masks"):
-        texts[key] = str(folder / os.path.expanduser(texts[key]))
+        texts[key] = str(folder / os.path.expanduser(os.path.expandvars(texts[key])))
     return Layout(**texts)
 
 
