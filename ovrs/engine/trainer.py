@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader
 import ovrs.modeling  # noqa: F401 - registers the systems with Detectron2
 from ovrs.data.catalog import vocabulary_of
 from ovrs.data.folds import evaluated_vocabulary
-from ovrs.data.loaders import Batch, build_test_loader, build_train_loader
+from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts
 from ovrs.engine.batch_norm import share_batch_norms
+from ovrs.engine.cache_savings import CacheSavings
 from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
 from ovrs.engine.hooks import AverageWeights, BestWeights, LearningRates, StepSeeds
@@ -34,6 +35,7 @@ from ovrs.engine.pictures import EvaluationPictures
 from ovrs.engine.stopping import StopOnSignal
 from ovrs.errors import ConfigError
 from ovrs.evaluation.evaluator import SegmentationEvaluator
+from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.evaluation.settings import EvaluationSettings
 
 logger = logging.getLogger(__name__)
@@ -170,6 +172,7 @@ class Trainer(DefaultTrainer):
         return [
             StepSeeds(self.cfg.SEED) if self.cfg.SEED >= 0 else None,
             hooks.IterationTimer(),
+            self._cache_savings(),
             LearningRates(),
             hooks.LRScheduler(),
             AverageWeights(self.average) if self.average else None,
@@ -178,6 +181,12 @@ class Trainer(DefaultTrainer):
             hooks.EvalHook(self.cfg.TEST.EVAL_PERIOD, self.evaluate),
             hooks.PeriodicWriter(self.build_writers(), period=20) if main else None,
         ]
+
+    def _cache_savings(self) -> HookBase | None:
+        encoder = getattr(self.checkpointer.model, "guidance_encoder", None)
+        if not isinstance(encoder, CachedGuidance):
+            return None
+        return CacheSavings(encoder, images=sum(len(dataset_dicts(self.cfg, name)) for name in self.cfg.DATASETS.TRAIN))
 
     def evaluate(self) -> dict[str, Any]:
         """Evaluate the present weights, or their average where one is kept, on all of ``DATASETS.TEST``; keep the best."""

@@ -6,9 +6,11 @@ import logging
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data.transforms import Augmentation, ResizeShortestEdge
 from torch import nn
 
 from ovrs.data.catalog import register_files, vocabulary_of
+from ovrs.data.mapper import SegmentationMapper
 from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
@@ -20,6 +22,7 @@ from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.checkpoints import load_sam, load_vision_language
 from ovrs.modeling.encoders.backbones import BackboneStem
 from ovrs.modeling.encoders.guidance import GuidanceEncoder, PyramidGuidance, build_guidance
+from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.pretrained import load_backbone
@@ -88,6 +91,8 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
     if keys.NAME == "clip":
         if len(keys.LAYERS) != 2 or cfg.MODEL.VISION_LANGUAGE.ROTATIONS[0] != 0:
             raise ConfigError("MODEL.GUIDANCE.NAME clip needs two LAYERS and ROTATIONS that begin with 0")
+        if keys.CACHE:
+            raise ConfigError("MODEL.GUIDANCE.CACHE keeps features of a guidance encoder, and with NAME clip there is none")
         return None
     if len(keys.LAYERS) != 3:
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs three entries (F_g^1, F_g^2, F_g^3), got {list(keys.LAYERS)}")
@@ -98,7 +103,23 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
         load_sam(encoder, keys.WEIGHTS)
     elif keys.NAME.startswith("sam") and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
-    return encoder
+    return _cached(cfg, encoder) if keys.CACHE else encoder
+
+
+def _cached(cfg: CfgNode, encoder: GuidanceEncoder) -> GuidanceEncoder:
+    """The encoder with its features kept on disk; refused where an image is never the same twice."""
+    drawn = [type(step).__name__ for step in SegmentationMapper(cfg, True).augmentations.augs if not _always_the_same(step)]
+    if drawn:
+        raise ConfigError(
+            f"MODEL.GUIDANCE.CACHE keeps features of images that come back as they were, but INPUT asks for "
+            f"{', '.join(dict.fromkeys(drawn))}; turn these off (CROP_SIZE 0, FLIP, QUARTER_TURNS and COLOR_JITTER False, one "
+            "MIN_SIZE_TRAIN), or the cache"
+        )
+    return CachedGuidance(encoder, cfg.MODEL.GUIDANCE.CACHE, cfg.MODEL.GUIDANCE.CACHE_PRECISION)
+
+
+def _always_the_same(step: Augmentation) -> bool:
+    return isinstance(step, ResizeShortestEdge) and len(set(step.short_edge_length)) == 1
 
 
 def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
