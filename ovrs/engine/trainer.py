@@ -26,17 +26,18 @@ from ovrs.data.catalog import vocabulary_of
 from ovrs.data.folds import evaluated_vocabulary
 from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts
 from ovrs.engine.batch_norm import share_batch_norms
+from ovrs.engine.best_weights import BestWeights
 from ovrs.engine.cache_savings import CacheSavings
 from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
-from ovrs.engine.hooks import AverageWeights, BestWeights, LearningRates, StepSeeds
+from ovrs.engine.hooks import AverageWeights, LearningRates, StepSeeds
 from ovrs.engine.optimizer import build_optimizer
 from ovrs.engine.pictures import EvaluationPictures
 from ovrs.engine.stopping import StopOnSignal
 from ovrs.errors import ConfigError
 from ovrs.evaluation.evaluator import SegmentationEvaluator
-from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.evaluation.settings import EvaluationSettings
+from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 
 logger = logging.getLogger(__name__)
 
