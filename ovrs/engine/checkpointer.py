@@ -153,7 +153,8 @@ class Checkpointer(DetectionCheckpointer):
             self.logger.info("No weights given; the model starts as it was built")
             return {}
         self.logger.info("Loading %s", path)
-        content = read_checkpoint(path)
+        # A training goes on from its weights; whoever only wants weights gets their average where there is one.
+        content = read_checkpoint(path, averaged=checkpointables is not None or not self.checkpointables)
         model = self.model.module if isinstance(self.model, DistributedDataParallel) else self.model
         load_state_dict(model, content.pop("model"), str(path))
         for key in self.checkpointables if checkpointables is None else checkpointables:
@@ -182,8 +183,12 @@ def damage(path: Path) -> str:
         return str(error)
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike[str], *, averaged: bool = True) -> dict[str, Any]:
     """What a ``.pth`` or ``.safetensors`` file holds: the state dict under ``model``, and a training's state beside it.
+
+    Args:
+        path: the file.
+        averaged: where a training kept an average of its weights, that is what ``model`` gives.
 
     Raises:
         WeightsError: missing, unreadable, or a file that only an unsafe unpickler could read.
@@ -193,7 +198,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {"model": state}
     content = torch.load(path, map_location="cpu", weights_only=True)
     extras = dict(content) if "model" in content and isinstance(content["model"], Mapping) else {}
-    return {**extras, "model": state}
+    return {**extras, "model": state if averaged or not extras else dict(content["model"])}
 
 
 def plain(value: Any) -> Any:

@@ -22,6 +22,8 @@ SHOWN = 8
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Tensors by name from ``.safetensors``, or from a PyTorch file (plain, or under "model" as Detectron2 writes them).
 
+    Where a training kept a running average of its weights beside them ("ema"), the average is what is given.
+
     Raises:
         WeightsError: missing, unreadable, or a file that only an unsafe unpickler could read.
     """
@@ -44,10 +46,11 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
                 f"{path}: a TorchScript archive, which is not read; save its state dict as .safetensors"
             ) from error
         raise WeightsError(f"{path}: not readable as plain tensors (weights_only): {str(error).splitlines()[0]}") from error
+    average = content.get("ema") if isinstance(content, Mapping) and "model" in content else None
     content = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path}: holds no state dict (names to tensors), neither at its top nor under 'model'")
-    return dict(content)
+    return {**content, **average["weights"]} if isinstance(average, Mapping) and "weights" in average else dict(content)
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
