@@ -87,7 +87,7 @@ def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: 
         sampler=planner,
         batch_size=None,  # a plan is a whole batch
         collate_fn=as_list,
-        num_workers=_workers(cfg),
+        num_workers=worker_count(cfg),
         worker_init_fn=_worker_start(cfg),
     )
 
@@ -109,14 +109,14 @@ def build_test_loader(cfg: CfgNode, name: str) -> DataLoader[dict[str, Any]]:
         dataset,
         batch_size=cfg.TEST.IMS_PER_BATCH,
         sampler=InferenceSampler(len(dataset)),
-        num_workers=_workers(cfg),
+        num_workers=worker_count(cfg),
         worker_init_fn=_worker_start(cfg),
         collate_fn=as_list,
         drop_last=False,
     )
 
 
-def _workers(cfg: CfgNode) -> int:
+def worker_count(cfg: CfgNode) -> int:
     """``DATALOADER.NUM_WORKERS``, but no more than there are processors: beyond that they only wait for each other."""
     return min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
 

@@ -1,0 +1,214 @@
+"""Whether images, masks and classes fit together, found out before anything trains on them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ovrs.data.catalog import encoding_of, list_entries, register_files, vocabulary_of
+from ovrs.data.loaders import dataset_dicts, worker_count
+from ovrs.data.mapper import read_entry
+from ovrs.data.table import IGNORE_LABEL
+from ovrs.errors import ConfigError, DataError
+from ovrs.vocabulary import Vocabulary
+
+# What is looked at of each data set before every training, and of scenes, which are drawn and not prepared by anyone.
+SPOT_CHECKS = 8
+
+# Of each kind of problem so many are printed.
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that would stop a training: its kind, which heads a list of such, and the file with what is wrong."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one image and its mask hold: width and height in pixels, pixels of each label [256], and what is wrong."""
+
+    size: tuple[int, int] | None
+    counts: NDArray[np.int64]
+    problems: tuple[Problem, ...]
+
+
+@dataclass
+class DataCheck:
+    """All findings of one data set, added up.
+
+    Attributes:
+        total: images there are; ``looked_at`` of them were looked at.
+        sizes: how many images have each width and height.
+        pixels: of each class, and last the ignored ones.
+        images: in how many images each class occurs.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    total: int = 0
+    looked_at: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pixels = np.zeros(self.vocabulary.num_classes + 1, dtype=np.int64)
+        self.images = np.zeros(self.vocabulary.num_classes, dtype=np.int64)
+
+    def add(self, finding: Finding) -> None:
+        """Count one image in."""
+        classes = finding.counts[: self.vocabulary.num_classes]
+        self.looked_at += 1
+        if finding.size is not None:
+            self.sizes[finding.size] += 1
+        self.pixels += np.append(classes, finding.counts[IGNORE_LABEL])
+        self.images += classes > 0
+        self.problems.extend(finding.problems)
+
+    @property
+    def absent(self) -> list[str]:
+        """The classes of which there is no pixel."""
+        return [name for name, count in zip(self.vocabulary.names, self.images, strict=False) if not count]
+
+    def report(self) -> str:
+        """The sizes, a line a class, and the problems, for a terminal."""
+        lines = [f"{self.name}: {self.total:,} images{self._sample()}{self._sizes()}"]
+        if self.sizes:
+            lines += self._class_lines()
+            if self.absent:
+                lines.append(f"  never occurs: {', '.join(self.absent)}")
+        for kind, count in Counter(problem.kind for problem in self.problems).items():
+            texts = [problem.text for problem in self.problems if problem.kind == kind]
+            lines.append(f"  PROBLEM: {kind} ({count:,})")
+            lines += [f"    {text}" for text in texts[:SHOWN]]
+            if count > SHOWN:
+                lines.append(f"    and {count - SHOWN:,} more")
+        if not self.problems:
+            lines.append("  no problem found")
+        return "\n".join(lines)
+
+    def _sample(self) -> str:
+        return f", {self.looked_at} of them looked at" if self.looked_at < self.total else ""
+
+    def _sizes(self) -> str:
+        if not self.sizes:
+            return ""
+        common = [f"{count:,} of {width} x {height}" for (width, height), count in self.sizes.most_common(3)]
+        rest = len(self.sizes) - len(common)
+        return f"; {', '.join(common)} pixels{f', and {rest} more sizes' if rest > 0 else ''}"
+
+    def _class_lines(self) -> Iterator[str]:
+        width = max(len("(ignored)"), *(len(name) for name in self.vocabulary.names))
+        total = max(int(self.pixels.sum()), 1)
+        yield f"  {'class':<{width}}  {'':6}  {'images':>9}  {'pixels':>15}  {'share':>8}"
+        for cls, images, pixels in zip(self.vocabulary.classes, self.images, self.pixels, strict=False):
+            seen = "seen" if cls.seen else "unseen"
+            yield f"  {cls.name:<{width}}  {seen:6}  {images:>9,}  {pixels:>15,}  {pixels / total:>8.2%}"
+        yield f"  {'(ignored)':<{width}}  {'':6}  {'':>9}  {self.pixels[-1]:>15,}  {self.pixels[-1] / total:>8.2%}"
+
+
+def check_data(cfg: CfgNode) -> list[DataCheck]:
+    """Look at every image and mask of ``DATASETS.TRAIN`` and ``DATASETS.TEST``, in ``DATALOADER.NUM_WORKERS`` processes.
+
+    Of procedural scenes only a few are looked at. Problems are gathered, not raised.
+
+    Raises:
+        ConfigError: the configuration names no data set, or a description in ``DATASETS.FILES`` is wrong.
+        DataError: an unknown data set.
+    """
+    names = _names(cfg)
+    if not names:
+        raise ConfigError("neither DATASETS.TRAIN nor DATASETS.TEST names a data set")
+    register_files(cfg.DATASETS.FILES)
+    return [_check_data_set(cfg, name) for name in names]
+
+
+def spot_check(cfg: CfgNode) -> None:
+    """Look at a few images and masks of each data set, those that a training would begin to fail on after an hour.
+
+    Raises:
+        DataError: the first problem, by file and value.
+    """
+    for name in _names(cfg):
+        entries = dataset_dicts(cfg, name)
+        if "scene_seed" in entries[0]:
+            continue
+        for entry in _spread(entries):
+            for problem in look_at(entry).problems:
+                raise DataError(f"{name}: {problem.kind}: {problem.text}; train_net.py --check-data looks at all files")
+
+
+def look_at(entry: dict[str, Any]) -> Finding:
+    """Read one image and its mask as training would, and say what they hold."""
+    name, mask = entry["dataset_name"], entry.get("sem_seg_file_name", entry["file_name"])
+    counts = np.zeros(256, dtype=np.int64)
+    if "sem_seg_file_name" in entry and not os.path.isfile(mask):
+        return Finding(None, counts, (Problem("image without mask", f"{entry['file_name']}: no {mask}"),))
+    encoding = encoding_of(name)
+    try:
+        image, codes = read_entry(entry, encoding.kind)
+    except DataError as error:
+        return Finding(None, counts, (Problem("file that cannot be read", str(error)),))
+    labels, unknown = encoding.decode(codes)
+    problems = [
+        Problem("value that no class has", f"{mask}: {encoding.show(code)} on {count:,} pixels (known: {encoding.summary()})")
+        for code, count in unknown.items()
+    ]
+    size = image.shape[1], image.shape[0]
+    if codes.shape != image.shape[:2]:
+        sizes = f"{size[0]} x {size[1]} pixels, its mask {codes.shape[1]} x {codes.shape[0]}"
+        problems.append(Problem("image and mask of different size", f"{entry['file_name']}: {sizes}"))
+    return Finding(size, np.bincount(labels.reshape(-1), minlength=256), tuple(problems))
+
+
+def _names(cfg: CfgNode) -> list[str]:
+    return list(dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)))
+
+
+def _check_data_set(cfg: CfgNode, name: str) -> DataCheck:
+    check = DataCheck(name, vocabulary_of(name))
+    try:
+        entries = [{**entry, "dataset_name": name} for entry in list_entries(name)]
+    except DataError as error:
+        check.problems.append(Problem("no files", str(error)))
+        return check
+    if entries and "scene_seed" in entries[0]:
+        entries = dataset_dicts(cfg, name)
+        check.total, entries = len(entries), _spread(entries)
+    else:
+        check.total = len(entries)
+    with _mapped(cfg, entries) as findings:
+        for finding in tqdm(findings, total=len(entries), desc=name, unit="image"):
+            check.add(finding)
+    return check
+
+
+@contextmanager
+def _mapped(cfg: CfgNode, entries: list[dict[str, Any]]) -> Iterator[Iterable[Finding]]:
+    """The findings of all entries, in order, by as many processes as load data in training."""
+    processes = min(worker_count(cfg), len(entries) // SPOT_CHECKS)
+    if processes < 2:
+        yield map(look_at, entries)
+        return
+    files = tuple(cfg.DATASETS.FILES)
+    with ProcessPoolExecutor(processes, initializer=register_files, initargs=(files,)) as pool:
+        yield pool.map(look_at, entries, chunksize=SPOT_CHECKS)
+
+
+def _spread(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A few entries, evenly spread from the first to the last."""
+    places = np.linspace(0, len(entries) - 1, min(SPOT_CHECKS, len(entries))).round().astype(int)
+    return [entries[place] for place in places.tolist()]
