@@ -17,8 +17,8 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from ovrs.config import find_config, load_config
-from ovrs.engine.run_folder import RUN_FILE, read_account
 from ovrs.data.catalog import register_files
+from ovrs.engine.run_folder import RUN_FILE, read_account
 from ovrs.errors import ConfigError, OutputError
 from ovrs.files import written_whole
 
