@@ -68,9 +68,7 @@ def split_of(member: Member) -> Split:
     """The split of a patch's domain. Raises DataError if its path names none."""
     domain = DOMAIN.search(member.path)
     if domain is None:
-        raise DataError(
-            f"{member.shown}: no domain (such as D004_2021) in its path; keep it in the folder or archive of its domain"
-        )
+        raise DataError(f"{member.shown}: its path names no domain (such as D004_2021); keep the owner's folders")
     return "val" if domain[1].upper() in TEST_DOMAINS else "train"
 
 

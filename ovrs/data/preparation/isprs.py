@@ -46,7 +46,8 @@ def decode(data: bytes, name: str) -> LabelMap:
         DataError: more than a tenth of the pixels is far from every colour; names the file and one of them.
     """
     pixels = read_rgb(data, name)
-    labels = _CORNERS[(pixels >= 128) @ np.array([4, 2, 1])]
+    red, green, blue = (pixels[..., band] >> 7 for band in range(3))
+    labels = _CORNERS[red << 2 | green << 1 | blue]
     strange = (labels == _UNKNOWN) | (np.minimum(pixels, 255 - pixels) >= _NEAR).any(axis=2)
     if strange.mean() > _STRANGE_SHARE:
         color = tuple(int(value) for value in pixels[strange][0])
