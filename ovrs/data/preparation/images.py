@@ -1,4 +1,4 @@
-"""Images and label maps from their bytes, and back to whole files. GDAL reads all formats in which data sets come."""
+"""Images and label maps from their bytes (TIFF, PNG, JPEG, BMP), and back to whole files."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from ovrs.files import written_whole
 # Tiles and label maps carry no place on Earth; that is no news to anyone.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
+# Formats in which tiles and label maps come, and no others: some of GDAL's make it read further files, or the network.
+_FORMATS = ["GTiff", "PNG", "JPEG", "BMP"]
+_MOST_PIXELS = 1 << 29
 _JPEG_QUALITY = 95
 _ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
 
@@ -91,7 +94,13 @@ def _palette(raster: DatasetReader) -> NDArray[np.uint8]:
 def _opened(data: bytes, name: str) -> Iterator[DatasetReader]:
     """A raster in memory; a JPEG that ends early is an error and no grey patch."""
     try:
-        with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True), MemoryFile(data) as memory, memory.open() as raster:
+        with (
+            rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True),
+            MemoryFile(data) as memory,
+            memory.open(driver=_FORMATS) as raster,
+        ):
+            if raster.width * raster.height > _MOST_PIXELS:
+                raise DataError(f"{name}: claims {raster.width:,} x {raster.height:,} pixels; download its archive again")
             yield raster
     except RasterioError as error:
         raise DataError(f"{name}: is no image that can be read, or is damaged ({error}); download its archive again") from error
