@@ -97,7 +97,8 @@ def check(args: argparse.Namespace) -> int:
     problems = [(found.name, problem) for found in checks for problem in found.problems]
     if problems:
         name, first = problems[0]
-        print(f"train_net.py: error: {name}: {len(problems)} problems, the first: {first.kind}: {first.text}", file=sys.stderr)
+        more = f" (the first of {len(problems):,} problems)" if len(problems) > 1 else ""
+        print(f"train_net.py: error: {name}: {first.kind}: {first.text}{more}", file=sys.stderr)
     return 2 if problems else 0
 
 

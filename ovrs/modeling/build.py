@@ -10,6 +10,7 @@ from detectron2.data.transforms import Augmentation, ResizeShortestEdge
 from torch import nn
 
 from ovrs.data.catalog import register_files, vocabulary_of
+from ovrs.data.folds import trained_classes
 from ovrs.data.mapper import SegmentationMapper
 from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
@@ -210,8 +211,11 @@ def _training_classes(cfg: CfgNode) -> int:
     """How many classes the training sets give labels of; they must have the same ones."""
     register_files(cfg.DATASETS.FILES)
     seen_only = cfg.DATASETS.TRAIN_CLASSES == "seen"
-    vocabularies = [vocabulary_of(name) for name in cfg.DATASETS.TRAIN]
-    names = [(vocabulary.seen_only() if seen_only else vocabulary).names for vocabulary in vocabularies]
+    classes = [
+        trained_classes(vocabulary_of(name), seen_only=seen_only, hidden=cfg.DATASETS.HIDDEN_CLASSES)
+        for name in cfg.DATASETS.TRAIN
+    ]
+    names = [[cls.name for cls in kept.values()] for kept in classes]
     for name, others in zip(cfg.DATASETS.TRAIN, names, strict=True):
         if others != names[0]:
             raise ConfigError(

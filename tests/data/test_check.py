@@ -1,3 +1,6 @@
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 from detectron2.config import get_cfg
@@ -121,9 +124,7 @@ def test_no_data_set_is_an_error(cfg):
 def test_the_spot_check_finds_a_wrong_mapping_at_once(isaid_root, cfg):
     spot_check(cfg)
     put_mask(isaid_root, np.full((32, 40), 15), "tile_0", "val")
-    with pytest.raises(
-        DataError, match=r"isaid_val: value that .*tile_0\.png: label 15 on 1,280 pixels.*--check-data"
-    ):
+    with pytest.raises(DataError, match=r"isaid_val: value that .*tile_0\.png: label 15 on 1,280 pixels.*--check-data"):
         spot_check(cfg)
 
 
@@ -137,3 +138,19 @@ def test_the_spot_check_reads_only_a_few_files(isaid_root, cfg, monkeypatch):
     spot_check(cfg)
     train = [name for name in looked_at if "/train/" in name]
     assert len(train) == 8 and "tile_0.png" in train[0]
+
+
+def test_the_command_prints_the_table_and_exits_with_2_where_something_is_wrong(isaid_root, capfd):
+    spec = importlib.util.spec_from_file_location("train_net", Path(__file__).parents[2] / "train_net.py")
+    train_net = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(train_net)
+    command = ["--config-file", "mini", "--check-data", "DATASETS.TRAIN", "('isaid_train',)", "DATASETS.TEST", "()"]
+    assert train_net.run(command) == 0
+    printed = capfd.readouterr()
+    assert "isaid_train: 2 images" in printed.out and "no problem found" in printed.out and "error" not in printed.err
+    put_mask(isaid_root, np.full((32, 40), 44))
+    assert train_net.run(command) == 2
+    printed = capfd.readouterr()
+    assert "PROBLEM: value that no class has (1)" in printed.out
+    (error,) = (line for line in printed.err.splitlines() if "error" in line)
+    assert "isaid_train: value that no class has" in error and "tile_1.png: label 44 on 1,280 pixels" in error
