@@ -116,7 +116,7 @@ def _show_outcome(recipe: Recipe, outcome: Outcome, output: Path) -> None:
     if differing:
         note = f" {recipe.note}" if recipe.note else ""
         print(
-            f"WARNING: {' and '.join(differing)} differ from the published counts, whose tiling or file list is not public: "
-            f"figures are not to be set beside published ones.{note}",
+            f"WARNING: {' and '.join(differing)} differ from the published counts: figures are not to be set beside "
+            f"published ones.{note}",
             file=sys.stderr,
         )
