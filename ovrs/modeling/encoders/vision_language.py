@@ -188,7 +188,9 @@ def build_open_clip(name: str, *, taps: Sequence[int] = (), train: TrainMode = "
     """
     if name not in open_clip.list_models():
         raise ConfigError(f"open_clip knows no architecture {name!r}; open_clip.list_models() names them")
-    clip = open_clip.create_model(name, pretrained=None, pretrained_image=False, pretrained_hf=False)
+    # open_clip moves what it built to a device, the CPU unless told: that of a surrounding `with torch.device` counts here too.
+    device = torch.get_default_device()
+    clip = open_clip.create_model(name, device=device, pretrained=None, pretrained_image=False, pretrained_hf=False)
     plain = isinstance(clip.visual, VisionTransformer) and clip.visual.attn_pool is None and hasattr(clip, "text_projection")
     if not plain or not isinstance(clip.text_projection, nn.Parameter):
         raise ConfigError(f"{name}: only plain CLIP vision transformers have the dense path that ovrs reads")
