@@ -15,8 +15,9 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from ovrs.data.description import read_description
+from ovrs.data.description import find_description, read_description
 from ovrs.data.masks import MaskEncoding
+from ovrs.data.root import data_root
 from ovrs.data.table import DATA_SETS, DataSet, Layout, SceneSplit, Split
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
@@ -38,11 +39,6 @@ class Registered:
 
 
 _registered: dict[str, Registered] = {}
-
-
-def data_root() -> Path:
-    """The folder of all data sets: ``$DETECTRON2_DATASETS``, or ``datasets``."""
-    return Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
 
 
 def list_files(known: Registered, layout: Layout) -> list[dict[str, Any]]:
@@ -156,8 +152,8 @@ def register_files(paths: Iterable[str | os.PathLike[str]]) -> None:
         ConfigError: a description cannot be read, or the name of its data set is taken.
     """
     for path in paths:
-        origin = Path(path).absolute()
-        description = read_description(path)
+        origin = find_description(path).absolute()
+        description = read_description(origin)
         for split in description.row.splits:
             key = f"{description.row.name}_{split}"
             before = _registered.get(key)

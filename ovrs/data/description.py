@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
+import ovrs
 from ovrs.data.masks import KINDS, Kind, MaskEncoding, pack_color
+from ovrs.data.root import resolved
 from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, DataSet, Layout, Split
 from ovrs.errors import ConfigError, VocabularyError
 from ovrs.vocabulary import Vocabulary, VocabularyClass
@@ -46,8 +48,14 @@ class _RefusedError(Exception):
         super().__init__(f"{key} is {value!r}; {wanted}")
 
 
+def find_description(path: str | os.PathLike[str]) -> Path:
+    """The file of that name; a relative one is also looked for beside the folder of configurations."""
+    path, beside = Path(path), Path(ovrs.__file__).parent.parent / path
+    return path if path.is_file() or not beside.is_file() else beside
+
+
 def read_description(path: str | os.PathLike[str]) -> Description:
-    """Read a YAML description; its folders are relative to the file.
+    """Read a YAML description; its folders are relative to the file, and may name environment variables.
 
     Raises:
         ConfigError: the file is missing or no YAML, or a value in it cannot work; file, key and value are named.
@@ -78,9 +86,7 @@ def _description(document: dict[str, Any], path: Path) -> Description:
         raise _RefusedError("masks", kind, f"choose {', '.join(KINDS)}")
     classes, own = _classes(document.get("classes"), path)
     codes = _codes(classes, own, document.get("values"), kind)
-    splits: dict[Split, Layout] = {
-        split: _layout(document[split], split, path.absolute().parent) for split in SPLITS if split in document
-    }
+    splits: dict[Split, Layout] = {split: _layout(document[split], split, path.parent) for split in SPLITS if split in document}
     if not splits:
         raise _RefusedError("train", None, "say where the images and masks are, under train, val or both")
     row = DataSet(
@@ -188,7 +194,7 @@ def _layout(entry: object, split: str, folder: Path) -> Layout:
             raise _RefusedError(f"{split}.{key}", value, "give a text" if key.endswith("suffix") else "give a folder")
         texts[key] = value
     for key in ("images", "masks"):
-        texts[key] = str(folder / os.path.expanduser(os.path.expandvars(texts[key])))
+        texts[key] = resolved(texts[key], folder)
     return Layout(**texts)
 
 

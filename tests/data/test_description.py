@@ -10,7 +10,7 @@ from PIL import Image
 from ovrs.config import add_ovrs_config
 from ovrs.data import catalog
 from ovrs.data.catalog import encoding_of, register_files, vocabulary_of
-from ovrs.data.description import read_description
+from ovrs.data.description import find_description, read_description
 from ovrs.data.loaders import build_test_loader
 from ovrs.data.mapper import SegmentationMapper
 from ovrs.data.table import DATA_SETS
@@ -248,3 +248,20 @@ def test_a_described_set_is_loaded_as_any_other(tmp_path):
     register_files(cfg.DATASETS.FILES)
     ((sample,),) = build_test_loader(cfg, "my_fields_train")
     assert sample["vocabulary"].names == ("wheat", "maize") and (sample["sem_seg"] == 0).all()
+
+
+def test_folders_may_name_environment_variables(tmp_path, monkeypatch):
+    train = {"images": "$FIELDS/photos", "masks": "${DETECTRON2_DATASETS}/labels"}
+    path = described(tmp_path, train=train)
+    monkeypatch.setenv("FIELDS", str(tmp_path / "elsewhere"))
+    monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    layout = read_description(path).row.splits["train"]
+    assert (layout.images, layout.masks) == (str(tmp_path / "elsewhere/photos"), str(tmp_path / "datasets/labels"))
+
+
+def test_a_description_is_also_found_beside_the_configurations(tmp_path, monkeypatch):
+    here = described(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert find_description("my_fields.yaml").absolute() == here
+    assert find_description("configs/mini/aeroseg.yaml").is_file()
