@@ -1,8 +1,8 @@
 """The table of data sets: a row each, with its classes, which of them training sees, its files, licence and citation.
 
 The rows stand by what they show: ``objects``, ``land_cover``, ``cities``, and ``mixtures`` of several. Classes go by the names
-under which the papers score them; synonyms are ours, drawn in training and scored in evaluation only where asked for, and absent
-where no other word is good. Colours are the owners', where they publish any.
+under which the papers score them. Synonyms are ours, drawn in training and scored in evaluation only where asked for; a class
+has none where no other word is good. Colours are the owners', where they publish any.
 """
 
 from __future__ import annotations
