@@ -80,7 +80,7 @@ def _best(scores: Tensor, members: Sequence[int]) -> Tensor:
 
     A running maximum: several times as fast on a CPU as a reduction over the first axis.
     """
-    best = torch.full_like(scores[:2], -1, dtype=torch.float32)
+    best = scores.new_full((2, *scores.shape[1:]), -1, dtype=torch.float32)
     for index in members:
         better = scores[index] > best[0]
         best[1].masked_fill_(better, index)

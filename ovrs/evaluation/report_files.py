@@ -39,14 +39,14 @@ def write_report(
     folder = Path(folder)
     texts = {
         "report.json": json.dumps(as_json(report, dataset_name), indent=1, allow_nan=False) + "\n",
-        "classes.csv": _csv(
+        "classes.csv": table_csv(
             ("class", "split", *CLASS_COLUMNS),
             ([s.name, _split(s.seen), *(_plain(getattr(s, name)) for name in CLASS_COLUMNS)] for s in report.classes),
         ),
     }
     shown = _named(examples)
     if examples.scores:
-        texts["images.csv"] = _csv(("image", "miou"), ([name, _plain(miou)] for name, miou in examples.scores))
+        texts["images.csv"] = table_csv(("image", "miou"), ([name, _plain(miou)] for name, miou in examples.scores))
     texts["report.md"] = as_markdown(report, dataset_name, shown)
     for name, text in texts.items():
         with written_whole(folder / name) as temporary:
@@ -82,7 +82,7 @@ def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[st
     lines += markdown_table(("figure", "%"), ((name, _figure(value)) for name, value in report.summary.items()))
     heads = ("class", "split", "IoU", "precision", "recall", "F1", "boundary IoU", "pixels", "predicted")
     rows = ([s.name, _split(s.seen), *(_figure(getattr(s, name)) for name in CLASS_COLUMNS)] for s in report.classes)
-    lines += ["", "## Classes", "", *markdown_table(heads, rows)]
+    lines += ["", "## Classes", "", *markdown_table(heads, rows, text_columns=2)]
     if report.curve:
         names = list(report.curve[0])
         lines += ["", "## Calibration", "", "Read off this data set's own labels: a constant chosen here is no fair one.", ""]
@@ -97,9 +97,9 @@ def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[st
     return "\n".join(lines) + "\n"
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; the first column is text, the others figures."""
-    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> list[str]:
+    """Lines of a Markdown table; the first columns are text, the others figures."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * text_columns + "---:|" * (len(heads) - text_columns)]
     return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
 
 
@@ -111,7 +111,8 @@ def _named(examples: Examples) -> dict[str, Example]:
     return worst | {f"pictures/best_{rank}.png": example for rank, example in enumerate(best, 1)}
 
 
-def _csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table_csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The text of a CSV file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heads)

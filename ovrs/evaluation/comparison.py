@@ -1,0 +1,89 @@
+"""Several runs side by side: mean and standard deviation over the seeds of each configuration."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ovrs.evaluation.report_files import markdown_table, table_csv
+from ovrs.evaluation.runs import Run
+
+# The open-vocabulary protocol's figures: plain, calibrated, and each group among itself.
+FIGURES = (
+    *("s-mIoU", "u-mIoU", "h-mIoU", "mIoU"),
+    *("calibrated-s-mIoU", "calibrated-u-mIoU", "calibrated-h-mIoU"),
+    *("s-only-mIoU", "u-only-mIoU"),
+)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, sample standard deviation (n - 1; NaN of a single run) and number of runs in which a figure is defined."""
+
+    mean: float
+    deviation: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """The spread of the values that are not NaN."""
+        known = [value for value in values if not math.isnan(value)]
+        deviation = statistics.stdev(known) if len(known) > 1 else math.nan
+        return cls(statistics.fmean(known) if known else math.nan, deviation, len(known))
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "-"
+        return f"{self.mean:.2f} ± {self.deviation:.2f} ({self.count})" if self.count > 1 else f"{self.mean:.2f} (1)"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one configuration on one data set: figures by name."""
+
+    name: str
+    dataset: str
+    figures: dict[str, Spread]
+
+
+def without_seed(run: Run) -> str:
+    """The run's name without a trailing ``_seedN``: the name of its configuration."""
+    return re.sub(r"[_-]seed[_-]?\d+$", "", run.name)
+
+
+def compare(
+    runs: Sequence[Run], figures: Sequence[str] = FIGURES, group_of: Callable[[Run], str] = without_seed
+) -> list[Group]:
+    """Groups in the order in which they first occur; a figure that no run has is left out of all of them."""
+    members: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        members.setdefault((group_of(run), run.dataset), []).append(run)
+    known = [name for name in figures if any(name in run.summary for run in runs)]
+    return [
+        Group(group, dataset, {name: Spread.of(run.summary.get(name, math.nan) for run in those) for name in known})
+        for (group, dataset), those in members.items()
+    ]
+
+
+def as_markdown(groups: Sequence[Group]) -> str:
+    """A table, figures in percent as mean ± standard deviation (number of runs)."""
+    names = list(groups[0].figures) if groups else []
+    rows = ([group.name, group.dataset, *map(str, group.figures.values())] for group in groups)
+    return "\n".join(markdown_table(("run", "data set", *names), rows, text_columns=2)) + "\n"
+
+
+def as_csv(groups: Sequence[Group]) -> str:
+    """A line a group: mean, standard deviation and number of runs of each figure; nothing where undefined."""
+    names = list(groups[0].figures) if groups else []
+    heads = ["run", "dataset", *(f"{name} {part}" for name in names for part in ("mean", "std", "n"))]
+    rows = []
+    for group in groups:
+        cells = [group.name, group.dataset]
+        for spread in group.figures.values():
+            cells += ["" if math.isnan(value) else f"{value:.4f}" for value in (spread.mean, spread.deviation)]
+            cells.append(str(spread.count))
+        rows.append(cells)
+    return table_csv(heads, rows)
