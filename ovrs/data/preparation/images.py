@@ -92,7 +92,9 @@ def _palette(raster: DatasetReader) -> NDArray[np.uint8]:
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[DatasetReader]:
-    """A raster in memory; a JPEG that ends early is an error and no grey patch."""
+    """A raster in memory. An image that ends early is an error: GDAL by itself reads the rest of a PNG or JPEG as noise."""
+    if data.startswith(b"\x89PNG") and _ENDS[".png"] not in data[-1024:]:
+        raise DataError(f"{name}: is no image that can be read, or is damaged (it ends early); download its archive again")
     try:
         with (
             rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True),
