@@ -1,6 +1,14 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+IMAGES = 16
 NAMES = {"train": (0, 1), "val": (3,)}
 TRAIN, VAL = "iSAID_split/train", "iSAID_split/val"
 
@@ -107,3 +115,37 @@ def test_masks_of_another_size_are_refused(archives, make, run, capsys):
     make.zip("val/Semantic_masks/images.zip", {"images/P0003_instance_color_RGB.png": mask})
     assert run("prepare_isaid") == 2
     assert "is 519 x 300 pixels, its image" in capsys.readouterr().err
+
+
+def test_a_killed_run_goes_on_to_the_same_end(make, run, colors, tmp_path):
+    """The script as a user runs it, killed without warning once some tiles are there."""
+    masks = {}
+    for number in range(IMAGES):
+        mask = np.zeros((512, 512, 3), np.uint8)
+        mask[::50, ::50] = colors[number % 15]
+        masks[f"images/P{number:04d}_instance_color_RGB.png"] = make.encode(mask, "png")
+    image = make.encode(make.photo(512, 512), "png")
+    for split, chosen in (("train", list(masks)[1:]), ("val", list(masks)[:1])):
+        make.zip(f"{split}/masks.zip", {name: masks[name] for name in chosen})
+    make.zip("images.zip", {f"images/P{number:04d}.png": image for number in range(IMAGES)})
+    root = Path(__file__).parents[2]
+    command = [sys.executable, root / "datasets/prepare_isaid.py", "--source", make.root, "--workers", "2", "--output"]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    killed = subprocess.Popen([*command, run.output], env=environment, stderr=subprocess.DEVNULL)
+    while len(list(run.output.glob(f"{TRAIN}/imgs/P*.png"))) < 2:
+        assert killed.poll() is None, "ended before it could be killed"
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    before = {path: when for path, when in run.written().items() if "/.P" not in path and path.endswith(".png")}
+    assert 4 <= len(before) < 2 * 4 * IMAGES
+    assert run("prepare_isaid") == 0
+    after = run.written()
+    assert all(after[path] == when for path, when in before.items())
+    again = type(run)(make.root, tmp_path / "straight")
+    assert again("prepare_isaid") == 0
+    content = [
+        {path.relative_to(output): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+        for output in (run.output, again.output)
+    ]
+    assert content[0] == content[1] and len(content[0]) == 2 * 4 * IMAGES + 2

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ from ovrs.data.preparation.recipe import Pair, Recipe, checked_stems
 from ovrs.data.preparation.record import Done, Record
 from ovrs.data.preparation.source import Source
 from ovrs.data.preparation.tiling import Tile, cut, is_labelled
+from ovrs.data.preparation.workplace import workplace
 from ovrs.data.table import IGNORE_LABEL, Split
-from ovrs.errors import DataError, OutputError
+from ovrs.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,15 @@ def prepare(recipe: Recipe, source: Path, output: Path, workers: int = 4, force:
         force: remove what an earlier preparation left, and start anew.
 
     Raises:
-        DataError: the source is not as its owner publishes it, or the output holds another preparation.
+        DataError: the source is not as its owner publishes it, the output holds another preparation, or is being prepared.
         OutputError: the output cannot be written.
     """
     record = Record(output / recipe.folder, recipe, output)
-    if force:
-        record.clear()
-    with _scratch(output) as scratch, Source(source, scratch) as files:
+    places = chain.from_iterable(record.places.values())
+    with workplace(record.folder, places) as scratch, Source(source, scratch) as files:
         pairs = find_pairs(recipe, files)
+        if force:
+            record.clear()
         used = (member for pair in pairs for member in (pair.image, pair.labels))
         described = files.describe(used, record.read().get("sources", []))
         record.check(described)
@@ -163,15 +164,3 @@ def _count(recipe: Recipe, entries: Iterable[Done], split: Split) -> Counts:
         dropped=sum(done.dropped for done in chosen),
         pixels=dict(zip(names, pixels, strict=True)),
     )
-
-
-@contextmanager
-def _scratch(output: Path) -> Iterator[Path]:
-    """A folder in the output for what must be unpacked for the time being."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=output, prefix=".unpacked-")
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
-    with folder as name:
-        yield Path(name)

@@ -14,6 +14,7 @@ from ovrs.data.preparation.labels import from_indices, shifted
 from ovrs.data.preparation.recipe import Pair, Recipe, paired
 from ovrs.data.preparation.source import unique
 from ovrs.data.preparation.tiling import Tiling
+from ovrs.data.preparation.workplace import workplace
 from ovrs.data.table import DATA_SETS
 from ovrs.errors import DataError
 
@@ -172,7 +173,33 @@ def test_an_error_in_one_image_keeps_what_is_done(source, output, tmp_path):
     with pytest.raises(DataError, match=r"all.zip/m5.png: is 9 x 16 pixels, its image .*i5.png 8 x 16"):
         loop.prepare(recipe(), source, output, workers=1)
     assert len(list((output / "iSAID_split/train/imgs").iterdir())) == 8
-    assert not list(output.glob(".unpacked-*"))
+    assert not list(output.rglob(".*"))
+
+
+def test_only_one_process_prepares_a_folder(source, output):
+    with (
+        workplace(output / "iSAID_split", []),
+        pytest.raises(DataError, match="iSAID_split: is being prepared by another process"),
+    ):
+        loop.prepare(recipe(), source, output)
+    assert loop.prepare(recipe(), source, output).cut == COUNT
+
+
+def test_what_a_killed_process_left_is_swept(source, output):
+    folder = output / "iSAID_split"
+    for left in (".unpacked-abc/big.zip", "train/imgs/.1_00000_00000.png.x7", ".preparing"):
+        (folder / left).parent.mkdir(parents=True, exist_ok=True)
+        (folder / left).write_bytes(b"half")
+    loop.prepare(recipe(), source, output)
+    assert not list(output.rglob(".*"))
+
+
+def test_a_source_without_images_leaves_no_folder(tmp_path, output):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/readme.txt").write_text("nothing")
+    with pytest.raises(DataError, match="no images of iSAID found"):
+        loop.prepare(recipe(), tmp_path / "empty", output)
+    assert not (output / "iSAID_split").exists()
 
 
 def test_two_images_of_one_name_are_refused(source, output):
