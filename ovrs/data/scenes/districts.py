@@ -1,20 +1,20 @@
-"""Districts: streets and what fills the blocks between them, fields, parks, depots."""
+"""Districts: streets and what fills the blocks between them, from gardens to depots."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from ovrs.data.scenes.buildings import block, hall, house
+from ovrs.data.scenes.buildings import block, hall, house, shack
 from ovrs.data.scenes.classes import Label
 from ovrs.data.scenes.installations import diamond, pitch, pool, running_track, tank_farm, tennis_courts
 from ovrs.data.scenes.palette import pick
-from ovrs.data.scenes.roads import street
+from ovrs.data.scenes.roads import crosswalk, roundabout, street
 from ovrs.data.scenes.shapes import Frame, roughened
 from ovrs.data.scenes.site import Site
-from ovrs.data.scenes.trees import row, scattered, trees, wood
+from ovrs.data.scenes.trees import row, scattered
 from ovrs.data.scenes.vehicles import parked, traffic
 
 
@@ -56,9 +56,17 @@ class Street:
         return np.array([self.start, self.end])
 
 
-def street_grid(site: Site, frame: Frame, reach: float, cell: tuple[float, float]) -> tuple[list[Street], list[Block]]:
-    """A grid of streets over ``reach`` metres about the frame, drawn at once, and the blocks that it leaves."""
-    cuts = [_cuts(site, reach, size) for size in cell]
+def street_grid(
+    site: Site, frame: Frame, reach: float, cell: tuple[float, float], through: bool = False
+) -> tuple[list[Street], list[Block]]:
+    """A grid of streets over ``reach`` metres about the frame, drawn at once, and the blocks that it leaves.
+
+    The streets along the frame's y come first. With ``through`` one of them runs through the frame's origin.
+    """
+    cuts = [cuts_along(site, reach, size) for size in cell]
+    if through:
+        nearest = min(cuts[0], key=abs)
+        cuts[0] = [at - nearest for at in cuts[0]]
     widths = [[site.between(6.0, 9.0) if site.chance(0.75) else site.between(10.0, 16.0) for _ in axis] for axis in cuts]
     walk = site.between(1.2, 3.0)
     streets = [Street.between(frame, (x, -reach), (x, reach), width) for x, width in zip(cuts[0], widths[0], strict=True)]
@@ -67,6 +75,14 @@ def street_grid(site: Site, frame: Frame, reach: float, cell: tuple[float, float
         street(site, way.line, way.width, walk)
     for way in streets:  # once more, so that no pavement crosses a carriageway
         site.canvas.line(way.line, way.width, site.palette.asphalt, Label.ROAD)
+    if site.chance(0.35):
+        for x, width in zip(cuts[0], widths[0], strict=True):
+            for y, across in zip(cuts[1], widths[1], strict=True):
+                crosswalk(site, frame.at(x, y + 0.5 * across + 3.0, 0.5 * np.pi), width)
+                crosswalk(site, frame.at(x + 0.5 * width + 3.0, y), across)
+    if site.chance(0.3):
+        x, y = (axis[int(site.rng.integers(len(axis)))] for axis in cuts)
+        roundabout(site, frame.place(np.array([x, y])), site.between(7.0, 16.0), site.between(6.0, 10.0))
     blocks = []
     for x0, x1, a0, a1 in zip(cuts[0], cuts[0][1:], widths[0], widths[0][1:], strict=False):
         for y0, y1, b0, b1 in zip(cuts[1], cuts[1][1:], widths[1], widths[1][1:], strict=False):
@@ -78,7 +94,8 @@ def street_grid(site: Site, frame: Frame, reach: float, cell: tuple[float, float
     return streets, blocks
 
 
-def _cuts(site: Site, reach: float, size: float) -> list[float]:
+def cuts_along(site: Site, reach: float, size: float) -> list[float]:
+    """Where lines about ``size`` metres apart cut an axis from ``-reach`` to ``reach``."""
     at, cuts = -reach + site.between(0.0, size), []
     while at < reach:
         cuts.append(at)
@@ -97,7 +114,7 @@ def houses(site: Site, land: Block) -> None:
     across = land.width if land.length >= land.width else land.length
     frame = land.frame if land.length >= land.width else land.frame.at(0.0, 0.0, 0.5 * np.pi)
     along = max(land.length, land.width)
-    pools, plot = site.between(0.0, 0.5), site.between(14.0, 22.0)
+    pools, plot = site.between(0.0, 0.5), site.between(12.0, 22.0)
     for side in (-1, 1):
         for x in np.arange(-0.5 * along + 0.5 * plot, 0.5 * along - 0.3 * plot, plot):
             depth = min(site.between(8.0, 11.0), 0.34 * across)
@@ -107,7 +124,7 @@ def houses(site: Site, land: Block) -> None:
                 _house_if_free(site, spot.at(0.0, 0.0, 0.0 if site.chance(0.7) else 0.5 * np.pi), length, depth)
             if site.chance(pools):
                 pool(site, frame.at(float(x), side * 0.14 * across), site.between(6.0, 10.0), site.between(3.5, 5.0))
-    scattered(site, land.outline, site.between(15.0, 70.0), (3.0, 8.0))
+    scattered(site, land.outline, site.between(10.0, 95.0), (3.0, 8.5))
 
 
 def _house_if_free(site: Site, frame: Frame, length: float, width: float) -> None:
@@ -138,6 +155,7 @@ def commerce(site: Site, land: Block) -> None:
     canvas = site.canvas
     lot = pick(np.stack([site.palette.asphalt, site.palette.asphalt * 1.12, site.palette.paving]), site.rng, 5)
     canvas.surface(land.outline, lambda window: canvas.texture.blotches(window, lot, lot * 0.92, 0.04), Label.PAVEMENT)
+    planted = site.chance(0.4)
     deep = site.between(0.35, 0.55) * land.width
     spot = land.frame.at(0.0, 0.5 * (land.width - deep) - 2.0)
     long = land.length - 6.0
@@ -149,7 +167,7 @@ def commerce(site: Site, land: Block) -> None:
         for x in np.arange(-0.5 * land.length + 4.0, 0.5 * land.length - 4.0, 2.7):
             canvas.line(spaces.place(np.array([[x, -2.4], [x, 2.4]])), 0.14, np.clip(lot * 1.5 + 20, 0, 245))
         parked(site, spaces, land.length - 8.0, share)
-        if number % 2 and site.chance(0.4):
+        if number % 2 and planted:
             start, end = spaces.place(np.array([[-0.4 * land.length, 4.0], [0.4 * land.length, 4.0]]))
             row(site, start, end, 14.0, (3.0, 5.0))
 
@@ -165,8 +183,13 @@ def works(site: Site, land: Block) -> None:
     label = Label.PAVEMENT if site.chance(0.75) else Label.BARE_SOIL
     floor = palette.soil if label == Label.BARE_SOIL else floor
     canvas.surface(land.outline, lambda window: canvas.texture.blotches(window, floor, floor * 0.85, 0.06), label)
-    if site.chance(0.35) and min(land.length, land.width) > 28:
+    if site.chance(0.6) and min(land.length, land.width) > 28:
         tank_farm(site, land.frame, land.length - 4.0, land.width - 4.0)
+        return
+    if site.chance(0.2):  # a yard of lorries
+        canvas.keep_open(land.outline)
+        for y in np.arange(-0.5 * land.width + 9.0, 0.5 * land.width - 8.0, site.between(19.0, 26.0)):
+            parked(site, land.frame.at(0.0, float(y)), land.length - 8.0, site.between(0.3, 0.9), lorries=True)
         return
     x = -0.5 * land.length + 3.0
     while x < 0.5 * land.length - 14.0:
@@ -205,6 +228,22 @@ def park(site: Site, land: Block) -> None:
     scattered(site, land.outline, site.between(10.0, 70.0), (4.0, 11.0))
 
 
+def settlement(site: Site, land: Block) -> None:
+    """Small corrugated roofs close together at all angles, trodden earth between."""
+    canvas, rng, soil = site.canvas, site.rng, site.palette.soil
+    canvas.surface(land.outline, lambda w: canvas.texture.blotches(w, soil, soil * 0.86, 0.1), Label.BARE_SOIL)
+    step = site.between(5.5, 9.5)
+    for x in np.arange(-0.5 * land.length + 3.0, 0.5 * land.length - 2.0, step):
+        for y in np.arange(-0.5 * land.width + 3.0, 0.5 * land.width - 2.0, step):
+            shift = rng.uniform(-0.06, 0.06, 2) * step
+            spot = land.frame.at(float(x + shift[0]), float(y + shift[1]), float(rng.normal(0, 0.06)))
+            length, width = site.between(0.72, 0.98) * step, site.between(0.66, 0.92) * step
+            wanted = canvas.sees(spot.origin[None], step) and site.chance(0.85)
+            if wanted and canvas.free(spot.rectangle(length, width)[None])[0]:
+                shack(site, spot, length, width)
+    scattered(site, land.outline, site.between(10.0, 60.0), (2.5, 7.0))
+
+
 def lot(site: Site, land: Block) -> None:
     """Ground that waits for something: bare soil with tracks."""
     canvas, soil = site.canvas, pick(np.stack([site.palette.soil, site.palette.soil * 1.1]), site.rng, 8)
@@ -217,60 +256,16 @@ def lot(site: Site, land: Block) -> None:
     scattered(site, land.outline, site.between(0.0, 8.0), (2.0, 5.0))
 
 
-def fields(site: Site, frame: Frame, reach: float, cell: tuple[float, float]) -> list[Block]:
-    """Parcels of crops over ``reach`` metres about the frame, hedges and tracks between; the parcels are returned."""
-    canvas = site.canvas
-    parcels = []
-    xs = _cuts(site, reach, cell[0])
-    for x0, x1 in pairwise(xs):
-        ys = _cuts(site, reach, cell[1])
-        for y0, y1 in pairwise(ys):
-            parcel = Block(frame.at(0.5 * (x0 + x1), 0.5 * (y0 + y1)), x1 - x0 - 2.0, y1 - y0 - 2.0)
-            if parcel.inside(site):
-                _crop(site, parcel)
-                parcels.append(parcel)
-        if site.chance(0.3):
-            start, end = frame.place(np.array([[x0, -reach], [x0, reach]]))
-            row(site, start, end, site.between(5.0, 10.0))
-    if site.chance(0.6):
-        x = xs[len(xs) // 2]
-        track = frame.place(np.array([[x, -reach], [x, reach]]))
-        canvas.line(track, site.between(2.5, 4.0), site.palette.soil, Label.BARE_SOIL)
-    return parcels
+Filling = Callable[[Site, Block], None]
 
 
-def _crop(site: Site, parcel: Block) -> None:
-    """One parcel: rows of a crop, ploughed furrows, meadow or bare earth."""
-    canvas, palette, rng = site.canvas, site.palette, site.rng
-    texture, draw = canvas.texture, site.rng.random()
-    if draw < 0.12:
-        canvas.surface(parcel.outline, lambda w: texture.blotches(w, palette.grass, palette.dry_grass, 0.05), Label.GRASS)
-        return
-    if draw < 0.2:
-        canvas.surface(parcel.outline, lambda w: texture.blotches(w, palette.soil, palette.soil * 0.86, 0.08), Label.BARE_SOIL)
-        return
-    heading = canvas.pixels(parcel.frame.place(np.array([1.0, 0.0]))) - canvas.pixels(parcel.frame.origin)
-    angle = float(np.arctan2(heading[1], heading[0])) + (0.0 if site.chance(0.6) else 0.5 * np.pi)
-    colour = np.clip(palette.crops[int(rng.integers(len(palette.crops)))] + rng.normal(0, 7, 3), 10, 245).astype(np.float32)
-    gap = (0.55 * colour + 0.45 * palette.soil).astype(np.float32) if site.chance(0.5) else (colour * 0.86).astype(np.float32)
-    spacing = site.between(0.9, 5.0)
-    canvas.surface(parcel.outline, lambda w: texture.rows(w, colour, gap, spacing, angle), Label.CROPLAND)
-
-
-def countryside(site: Site) -> None:
-    """The base of every scene: grass with patches of soil, and woods far from nothing."""
-    canvas, palette, texture = site.canvas, site.palette, site.canvas.texture
-    whole = (slice(None), slice(None))
-    canvas.image[:] = np.clip(texture.blotches(whole, palette.grass, palette.dry_grass, 0.08), 0, 255).astype(np.uint8)
-    for _ in range(int(site.rng.integers(0, 4))):
-        spot = site.rng.uniform(-canvas.reach, canvas.reach, 2)
-        patch = roughened(site.rng, site.between(8.0, 40.0), 0.4) + spot
-        canvas.surface(patch, lambda w: texture.blotches(w, palette.soil, palette.soil * 0.85, 0.09), Label.BARE_SOIL)
-
-
-def woods(site: Site, count: int, radius: tuple[float, float]) -> None:
-    """Some woods anywhere, and single trees about."""
-    reach = site.canvas.reach
-    for _ in range(count):
-        wood(site, site.rng.uniform(-reach, reach, 2), site.between(*radius))
-    trees(site, site.rng.uniform(-reach, reach, (int(site.rng.integers(4, 40)), 2)), (3.0, 9.0), (Label.GRASS, Label.BARE_SOIL))
+def fill(site: Site, blocks: Sequence[Block], fillings: Sequence[tuple[Filling, float]]) -> None:
+    """Put something on every block, drawn by weight; one that water, a quay or a highway has cut gets houses where they fit."""
+    weights = np.array([weight for _, weight in fillings])
+    labels = site.canvas.labels
+    wet, driven = np.isin(labels, (Label.WATER, Label.BRIDGE, Label.HARBOR)), labels == Label.ROAD
+    for land in blocks:
+        filling = fillings[int(site.rng.choice(len(fillings), p=weights / weights.sum()))][0]
+        inside = site.canvas.mask(land.outline, soft=False) > 0
+        whole = not wet[inside].any() and driven[inside].mean() < 0.12 if inside.any() else True
+        (filling if whole else houses)(site, land)

@@ -1,25 +1,27 @@
-"""One procedural aerial scene from a seed: image, labels, place on Earth and ground sample distance."""
+"""One procedural aerial scene from a seed: image, labels and all else that is known of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi
+from functools import cached_property
+from math import exp, log, pi
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ovrs.data.scenes.canvas import Canvas
-from ovrs.data.scenes.classes import SCENE_CLASSES
+from ovrs.data.scenes.camera import photograph
+from ovrs.data.scenes.canvas import Canvas, Raised
+from ovrs.data.scenes.climate import Setting
+from ovrs.data.scenes.fields import snow
 from ovrs.data.scenes.palette import Palette
-from ovrs.data.scenes.places import PLACES
+from ovrs.data.scenes.places import COASTAL, PLACES, WARM
 from ovrs.data.scenes.site import Site
 
-GSD_RANGE = (0.3, 1.0)  # metres a pixel
-_SHOWN = 0.005  # share of the image from which a class is worth a mention
+GSD_RANGE = (0.12, 1.5)  # metres a pixel
+_SEEN = 40.0  # metres that a drawn ground sample distance leaves in view at least, as far as its range allows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """A drawn scene; synthetic, and to be called so wherever it is shown.
 
@@ -29,8 +31,9 @@ class Scene:
         gsd: metres a pixel.
         crs: a UTM zone, as ``EPSG:<code>``.
         transform: (a, b, c, d, e, f): x = a column + b row + c, y = d column + e row + f, in metres.
-        description: a sentence that names what stands in it.
         seed, index: what it was drawn from.
+        kind: the recipe, ``river town`` for example.
+        setting: where on Earth and when.
     """
 
     image: NDArray[np.uint8]
@@ -38,9 +41,33 @@ class Scene:
     gsd: float
     crs: str
     transform: tuple[float, float, float, float, float, float]
-    description: str
     seed: int
     index: int
+    kind: str
+    setting: Setting
+    plan: Plan
+
+    @cached_property
+    def description(self) -> str:
+        """What stands in it."""
+        return f"A synthetic aerial image, {self.kind}."
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a scene was drawn from, kept for what is computed later.
+
+    Attributes:
+        ids: int32 [H, W], the number drawn last at each pixel; it counts only where the label is still the number's own.
+        kinds: the label of each number; the first belongs to no number.
+        raised: all that stands.
+        shadow: pixels (x, y) that a shadow reaches per metre of height.
+    """
+
+    ids: NDArray[np.int32]
+    kinds: tuple[int, ...]
+    raised: tuple[Raised, ...]
+    shadow: tuple[float, float]
 
 
 def draw_scene(seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, gsd: float | None = None) -> Scene:
@@ -50,7 +77,7 @@ def draw_scene(seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, 
         seed: of the series, at least 0.
         index: within the series, at least 0.
         size: side in pixels, or (height, width).
-        gsd: metres a pixel; drawn from 0.3 to 1.0 where it is not given.
+        gsd: metres a pixel; where it is not given, drawn from 0.12 to 1.5, small and large ones alike.
 
     Raises:
         ValueError: a negative seed or index, a size below 16 pixels, or a gsd that is not positive.
@@ -58,52 +85,29 @@ def draw_scene(seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, 
     height, width = (size, size) if isinstance(size, int) else size
     if seed < 0 or index < 0 or min(height, width) < 16 or (gsd is not None and gsd <= 0):
         raise ValueError(f"no scene for seed {seed}, index {index}, size {height} x {width}, gsd {gsd}")
-    rng = np.random.Generator(np.random.PCG64([seed, index]))
-    drawn = float(rng.uniform(*GSD_RANGE))
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
+    finest = min(max(GSD_RANGE[0], _SEEN / min(height, width)), 0.5)
+    drawn = exp(float(rng.uniform(log(finest), log(GSD_RANGE[1]))))
     gsd = gsd or drawn
+    weights = np.array([row[2 if gsd < 0.25 else 1] for row in PLACES])
+    place = PLACES[int(rng.choice(len(PLACES), p=weights / weights.sum()))][0]
+    setting = Setting.draw(rng, coast=place in COASTAL, warm=place in WARM)
     centre = rng.uniform(-0.25, 0.25, 2) * min(height, width) * gsd
     canvas = Canvas((height, width), gsd, float(rng.uniform(0, 2 * pi)), (float(centre[0]), float(centre[1])),
                     float(rng.uniform(0, 2 * pi)), rng)  # fmt: skip
-    site = Site(canvas, Palette.draw(rng), rng)
-    weights = np.array([weight for _, weight in PLACES])
-    place = PLACES[int(rng.choice(len(PLACES), p=weights / weights.sum()))][0]
+    site = Site(canvas, Palette.draw(rng, setting), rng)
     place(site)
+    snow(site, ground=True)
     canvas.raise_standing()
-    image = _photograph(canvas.image, rng)
-    crs, transform = _somewhere(gsd, rng)
-    kind = place.__name__.replace("_", " ")
-    return Scene(image, canvas.labels, gsd, crs, transform, _describe(canvas.labels, kind), seed, index)
+    snow(site, ground=False)
+    image = photograph(canvas, rng)
+    shadow = canvas.pixels(canvas.shadow) - canvas.pixels(np.zeros(2))
+    plan = Plan(canvas.ids, tuple(canvas.kinds), tuple(canvas.raised), (float(shadow[0]), float(shadow[1])))
+    crs, transform = f"EPSG:{setting.epsg}", _north_up(setting, gsd, height, width)
+    return Scene(image, canvas.labels, gsd, crs, transform, seed, index, place.__name__.replace("_", " "), setting, plan)
 
 
-def _photograph(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What air, lens and sensor make of it: haze, colour cast, contrast, blur, noise."""
-    picture: np.ndarray = image.astype(np.float32)
-    blur = float(rng.uniform(0.0, 0.75))
-    if blur > 0.25:
-        picture = cv2.GaussianBlur(picture, (0, 0), blur)
-    cast = (1.0 + rng.normal(0, 0.035, 3)).astype(np.float32)
-    contrast, light = float(rng.uniform(0.78, 1.22)), float(rng.uniform(-18, 18))
-    haze = float(max(0.0, rng.uniform(-0.2, 0.2)))
-    picture = (picture * cast - 110.0) * contrast + 110.0 + light
-    picture = picture * (1 - haze) + np.array([188.0, 196.0, 206.0], np.float32) * haze
-    if rng.random() < 0.12:  # a panchromatic camera
-        grey = picture @ np.array([0.3, 0.59, 0.11], np.float32)
-        picture = np.repeat(grey[..., None], 3, axis=2)
-    noise = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None]
-    noise = noise + 0.5 * rng.standard_normal(image.shape, dtype=np.float32)  # part of it differs from band to band
-    picture = picture + noise * np.float32(rng.uniform(0.8, 5.0))
-    return np.clip(picture, 0, 255).astype(np.uint8)
-
-
-def _somewhere(gsd: float, rng: np.random.Generator) -> tuple[str, tuple[float, float, float, float, float, float]]:
-    """A UTM zone, and a north-up transform somewhere in it."""
-    zone, north = int(rng.integers(1, 61)), bool(rng.random() < 0.7)
-    east = float(np.round(rng.uniform(300_000, 700_000)))
-    northing = float(np.round(rng.uniform(500_000, 6_500_000) if north else rng.uniform(5_000_000, 9_500_000)))
-    return f"EPSG:{(32600 if north else 32700) + zone}", (gsd, 0.0, east, 0.0, -gsd, northing)
-
-
-def _describe(labels: NDArray[np.uint8], kind: str) -> str:
-    share = np.bincount(labels.ravel(), minlength=len(SCENE_CLASSES)) / labels.size
-    names = [SCENE_CLASSES[i].name for i in np.argsort(-share, kind="stable") if share[i] >= _SHOWN]
-    return f"A synthetic aerial image, {kind}, with {', '.join(names)}."
+def _north_up(setting: Setting, gsd: float, height: int, width: int) -> tuple[float, float, float, float, float, float]:
+    """The transform of an image whose middle lies at the setting's longitude and latitude."""
+    east, north = setting.easting_northing
+    return gsd, 0.0, round(east - 0.5 * gsd * width, 3), 0.0, -gsd, round(north + 0.5 * gsd * height, 3)

@@ -55,6 +55,13 @@ def stadium(length: float, width: float, corners: int = 40) -> np.ndarray:
     return np.column_stack([0.5 * width * np.cos(t) + straight * np.sign(np.cos(t)), 0.5 * width * np.sin(t)])
 
 
+def zigzag(length: float, width: float, step: float) -> np.ndarray:
+    """A line that runs from one side of a band to the other every ``step`` metres along x, about the origin: ``[n, 2]``."""
+    count = max(2, int(length / step) + 1)
+    x = np.linspace(-0.5 * length, 0.5 * length, count)
+    return np.column_stack([x, np.where(np.arange(count) % 2 == 0, -0.5, 0.5) * width])
+
+
 def meander(rng: np.random.Generator, reach: float, swing: float, points: int = 41) -> np.ndarray:
     """A smooth line along x from ``-reach`` to ``reach`` that leaves y = 0 by about ``swing``: ``[points, 2]``."""
     x = np.linspace(-reach, reach, points)

@@ -40,8 +40,8 @@ class Texture:
 
     def blotches(self, window: Window, one: np.ndarray, other: np.ndarray, grain: float = 0.06) -> np.ndarray:
         """Ground that wanders between two colours: ``float32 [h, w, 3]``."""
-        share = np.clip(0.5 + 0.28 * self.wide[window] + 0.2 * self.middle[window] + 0.1 * self.small[window], 0, 1)[..., None]
-        light = 1.0 + grain * (0.6 * self.small[window] + 0.5 * self.middle[window])
+        share = np.clip(0.5 + 0.3 * self.wide[window] + 0.2 * self.middle[window] + 0.06 * self.small[window], 0, 1)[..., None]
+        light = 1.0 + grain * (0.35 * self.small[window] + 0.4 * self.middle[window] + 0.3 * self.wide[window])
         return ((one + (other - one) * share) * light[..., None]).astype(np.float32)
 
     def rows(self, window: Window, colour: np.ndarray, gap: np.ndarray, metres: float, angle: float) -> np.ndarray:
@@ -61,5 +61,5 @@ class Texture:
         slope = right * np.float32(sun[0]) + down * np.float32(sun[1])
         relief = slope / (slope.std() + 1e-3)
         light = np.clip(0.92 - 0.24 * relief + 0.1 * height + 0.06 * self.wide[window], 0.3, 1.7)[..., None]
-        tint = np.array([10.0, 6.0, -6.0], np.float32) * self.middle[window][..., None]
+        tint = np.array([6.0, 4.0, -4.0], np.float32) * self.middle[window][..., None]
         return ((colour + tint) * light).astype(np.float32)

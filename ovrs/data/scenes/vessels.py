@@ -10,27 +10,36 @@ from ovrs.data.scenes.site import Site
 
 _HULL = np.array([[0.5, 0.0], [0.42, 0.24], [0.3, 0.42], [0.14, 0.5], [-0.38, 0.5], [-0.5, 0.4]])
 _DECKS = np.array([[150, 72, 58], [96, 104, 104], [120, 92, 76], [84, 110, 96], [168, 160, 148], [70, 84, 110]], np.float32)
+_GREYS = np.array([[128, 134, 140], [150, 154, 156], [108, 116, 124], [164, 166, 164]], np.float32)
 
 
-def ship(site: Site, frame: Frame, length: float, beam: float = 0.0, wake: bool = False) -> bool:
+def ship(site: Site, frame: Frame, length: float, beam: float = 0.0, wake: bool = False, naval: bool = False) -> bool:
     """A ship ``length`` metres long, bow along the local x, where the water is free; says whether it was put there."""
     canvas = site.canvas
+    if naval:
+        beam = length * site.between(0.1, 0.14)
     beam = beam or max(1.7, length * site.between(0.16, 0.24) if length > 30 else length * site.between(0.26, 0.36))
     hull = frame.place(np.concatenate([_HULL, _HULL[:0:-1] * (1, -1)]) * (length, beam))
     if not canvas.sees(hull) or not canvas.free(frame.rectangle(length, beam)[None], (Label.WATER,))[0]:
         return False
     if wake:
         _wake(site, frame, length, beam)
-    parts = _freighter(site, frame, length, beam) if length > 30 else _boat(site, frame, length, beam)
-    rim = pick(_DECKS, site.rng, 8) * 0.6 if length > 30 else np.clip(WHITE + site.rng.normal(0, 6, 3), 0, 255)
+    number = canvas.count(Label.SHIP)
+    if naval:
+        grey = pick(_GREYS, site.rng, 8)
+        parts, rim = _warship(site, frame, length, beam, grey), grey * 0.8
+    elif length > 30:
+        parts, rim = _freighter(site, frame, length, beam), pick(_DECKS, site.rng, 8) * 0.6
+    else:
+        parts, rim = _boat(site, frame, length, beam), np.clip(WHITE + site.rng.normal(0, 6, 3), 0, 255)
 
     def draw() -> None:
-        canvas.fill(hull, rim, Label.SHIP)
+        canvas.fill(hull, rim, Label.SHIP, number)
         for shape, tone in parts:
             canvas.fill(shape, tone)
 
     canvas.claim(hull)
-    canvas.stand([hull], 2.0 + 0.05 * length, draw, tier=0)
+    canvas.stand([hull], 2.0 + 0.05 * length, draw, Label.SHIP, tier=0)
     return True
 
 
@@ -79,18 +88,36 @@ def _freighter(site: Site, frame: Frame, length: float, beam: float) -> list[tup
     return parts
 
 
+def _warship(site: Site, frame: Frame, length: float, beam: float, grey: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A grey deck with stepped superstructures, masts, a gun forward and a landing deck aft."""
+    rng = site.rng
+    dark = grey * 0.62
+    parts = [(_inner(frame, length, beam, 0.92), grey)]
+    parts.append((frame.rectangle(0.14 * length, 0.8 * beam, -0.4 * length), grey * 0.78))
+    parts.append((frame.rectangle(0.05 * length, 0.2 * beam, 0.3 * length), dark))
+    for x in np.arange(-0.28, 0.2, 0.07) + rng.uniform(-0.02, 0.02):
+        if rng.random() < 0.8:
+            tone = np.clip(grey * site.between(0.8, 1.35), 0, 250)
+            wide = site.between(0.4, 0.8) * beam
+            parts.append((frame.rectangle(site.between(0.03, 0.075) * length, wide, float(x) * length), tone))
+    for x in rng.uniform(-0.25, 0.2, 4):
+        spot = frame.rectangle(0.025 * length, 0.25 * beam, float(x) * length, site.between(-0.12, 0.12) * beam)
+        parts.append((spot, dark if site.chance(0.6) else WHITE))
+    return parts
+
+
 def _wake(site: Site, frame: Frame, length: float, beam: float) -> None:
     """Foam astern and the two arms from the bow, on water only."""
     canvas = site.canvas
     trail = length * site.between(2.0, 4.5)
     foam: np.ndarray = np.zeros((canvas.height, canvas.width), np.uint8)
-    for share, strength in ((1.0, 60), (0.55, 110), (0.22, 190)):
+    for share, strength in ((1.0, 40), (0.55, 75), (0.22, 150)):
         stern, end = -0.4 * length, -0.5 * length - trail * share
         tail = np.array([[stern, -0.3 * beam], [stern, 0.3 * beam], [end, 0.55 * beam], [end, -0.55 * beam]])
         foam = cv2.max(foam, cv2.convertScaleAbs(canvas.mask(frame.place(tail)), alpha=strength / 255))
     for side in (-1, 1):
         arm = np.array([[0.42 * length, side * 0.2 * beam], [-0.3 * length - 0.5 * trail, side * (0.7 * beam + 0.16 * trail)]])
-        foam = cv2.max(foam, cv2.convertScaleAbs(canvas.mask(frame.place(arm), 0.25 * beam), alpha=0.35))
+        foam = cv2.max(foam, cv2.convertScaleAbs(canvas.mask(frame.place(arm), 0.25 * beam), alpha=0.25))
     foam = cv2.GaussianBlur(foam, (0, 0), max(0.8, 0.12 * beam / canvas.gsd))
     churn = np.clip(foam * (0.85 + 0.35 * canvas.texture.small), 0, 255).astype(np.uint8)
     churn[canvas.labels != Label.WATER] = 0
@@ -110,7 +137,7 @@ def pier(site: Site, frame: Frame, length: float, width: float) -> None:
     throw = canvas.shadow * 1.8
     cover = canvas.mask(outline + throw)
     canvas.shade(cover, 0.75)
-    canvas.fill(outline, tone, Label.HARBOR)
+    canvas.fill(outline, tone, Label.HARBOR, canvas.count(Label.HARBOR))
     for side in (-1, 1):
         canvas.fill(frame.rectangle(length, 0.35, 0.5 * length, side * (0.5 * width - 0.2)), tone * 0.7)
     step = max(2.5, 3.0 * canvas.gsd)
@@ -118,7 +145,15 @@ def pier(site: Site, frame: Frame, length: float, width: float) -> None:
         canvas.line(frame.place(np.array([[x, -0.5 * width], [x, 0.5 * width]])), 0.25, tone * 0.82)
 
 
-def moorings(site: Site, frame: Frame, length: float, width: float, size: tuple[float, float], share: float = 0.75) -> None:
+def moorings(
+    site: Site,
+    frame: Frame,
+    length: float,
+    width: float,
+    size: tuple[float, float],
+    share: float = 0.75,
+    naval: bool = False,
+) -> None:
     """Ships along both sides of a pier: small ones bow to it, large ones alongside."""
     small = size[1] < 16.0
     for side in (-1, 1):
@@ -134,5 +169,5 @@ def moorings(site: Site, frame: Frame, length: float, width: float, size: tuple[
                 else:
                     alongside = side * (0.5 * width + 0.5 * beam + 1.0)
                     berth = frame.at(x + 0.5 * boat, alongside, np.pi if turned else 0.0)
-                ship(site, berth, boat, beam)
+                ship(site, berth, boat, beam, naval=naval)
             x += (beam + 1.1) if small else boat + site.between(4.0, 12.0)

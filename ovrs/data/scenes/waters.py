@@ -18,6 +18,15 @@ class Shore:
     label: Label
 
 
+def bank(site: Site, quay: float) -> Shore | None:
+    """The edge of inland water: a quay with this chance, else a beach, or none."""
+    if site.chance(quay):
+        return Shore(site.between(3.0, 9.0), site.palette.paving * site.between(0.85, 1.05), Label.PAVEMENT)
+    if site.chance(0.6):
+        return Shore(site.between(1.5, 6.0), site.palette.sand if site.chance(0.5) else site.palette.soil, Label.BARE_SOIL)
+    return None
+
+
 def flood(site: Site, cover: np.ndarray, shore: Shore | None = None, shelf: float = 12.0, surf: bool = False) -> None:
     """Put water where ``cover`` (uint8 [H, W]) is above a half, tinted over ``shelf`` metres from the shore."""
     canvas, gsd = site.canvas, site.canvas.gsd
@@ -33,9 +42,10 @@ def flood(site: Site, cover: np.ndarray, shore: Shore | None = None, shelf: floa
             damp = np.clip(0.72 + away / (0.5 * shore.width + 0.1), 0, 1)[..., None]
             colours = texture.blotches((slice(None), slice(None)), shore.colour, shore.colour * 0.9, 0.05) * damp
         else:
-            colours = shore.colour * (1.0 + 0.04 * texture.small)[..., None]
+            colours = shore.colour * (1.0 + 0.015 * texture.small + 0.02 * texture.wide)[..., None]
         canvas.overlay(strip, colours, shore.label)
-    depth = cv2.distanceTransform(wet, cv2.DIST_L2, 3) * np.float32(gsd)
+    # Without a shore the distance transform says the largest float.
+    depth = np.minimum(cv2.distanceTransform(wet, cv2.DIST_L2, 3), np.float32(1e5)) * np.float32(gsd)
     canvas.overlay(cover, _surface(site, depth, shelf), Label.WATER)
     if surf:
         _surf(site, depth, wet)
@@ -49,9 +59,10 @@ def _surface(site: Site, depth: np.ndarray, shelf: float) -> np.ndarray:
     heading = site.between(0.0, np.pi)
     swell = texture.field(site.between(1.2, 3.0), site.between(2.0, 5.0), heading)
     chop = texture.field(site.between(6.0, 14.0), 3.0, heading + site.between(-0.3, 0.3))
-    light = 1.0 + site.between(0.015, 0.07) * swell + site.between(0.01, 0.05) * chop + 0.04 * texture.wide
+    calm = 0.25 if site.chance(0.45) else 1.0
+    light = 1.0 + calm * (site.between(0.015, 0.07) * swell + site.between(0.01, 0.05) * chop) + 0.04 * texture.wide
     colour = colour * light[..., None]
-    if site.chance(0.25):
+    if site.chance(0.15):
         glint = np.clip(swell - site.between(1.2, 2.0), 0, 2)[..., None]
         colour = colour + glint * np.float32(site.between(20, 70))
     return np.asarray(colour, np.float32)
