@@ -37,8 +37,8 @@ VAL_SHARE = 0.2
 
 NOTE = (
     "The archive holds 2,100 images, the papers speak of 7,002 (5,601 and 1,401, four fifths and one) without saying how "
-    "they came about. An image shows 3.3 of the 17 classes on average, so 7,002 may be the pairs of an image and a class in "
-    "it. Here each image is taken once; the last fifth of each scene is for validation."
+    "they came about. An image shows some 3.3 of the 17 classes, so 7,002 may be the pairs of an image and a class in it. "
+    "Here each image is taken once; the last fifth of each scene is for validation."
 )
 
 

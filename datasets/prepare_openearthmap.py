@@ -11,7 +11,7 @@ Labels are CC BY-NC-SA 4.0, images under the terms of their sources. The layout 
 repository bao18/open_earth_map.
 
 The images of xBD are not in the archive. They are left out, as in the papers, also where a user has added them with the
-owners' script; --with-xbd takes them in. The test list is not used: its labels are not public.
+owners' script; --with-xbd takes them in. The test list is not used.
 
 Result: OpenEarthMap_split/{train,val}/{imgs,D2masks}. Masks hold the table's labels (0 bareland ... 7 building);
 unknown is 255.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -16,6 +17,8 @@ from ovrs.palette import Color
 LabelMap = NDArray[np.uint8]
 Decoder = Callable[[bytes, str], LabelMap]
 
+_STRIP = 512
+
 
 def shifted(classes: int, first: int = 1, ignored: tuple[int, ...] = (0,)) -> dict[int, int]:
     """The mapping of values ``first, first + 1, ...`` to labels ``0..classes-1``, and of ``ignored`` values to 255."""
@@ -28,7 +31,7 @@ def from_indices(mapping: Mapping[int, int]) -> Decoder:
     The decoder raises DataError where a number is not in the mapping; it names the file, the number and its pixels.
     """
     encoding = MaskEncoding("index", *_by_label(mapping))
-    return lambda data, name: _decoded(encoding, read_index(data, name), name)
+    return lambda data, name: _decoded(encoding, read_index(data, name), lambda values: values, name)
 
 
 def from_colors(mapping: Mapping[Color, int]) -> Decoder:
@@ -38,7 +41,7 @@ def from_colors(mapping: Mapping[Color, int]) -> Decoder:
     and its pixels.
     """
     encoding = MaskEncoding("rgb", *_by_label({pack_color(color): label for color, label in mapping.items()}))
-    return lambda data, name: _decoded(encoding, _packed(read_rgb(data, name)), name)
+    return lambda data, name: _decoded(encoding, read_rgb(data, name), _packed, name)
 
 
 def _by_label(mapping: Mapping[int, int]) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
@@ -48,13 +51,20 @@ def _by_label(mapping: Mapping[int, int]) -> tuple[tuple[tuple[int, ...], ...], 
     return tuple(groups), tuple(code for code, label in mapping.items() if label == IGNORE_LABEL)
 
 
-def _decoded(encoding: MaskEncoding, codes: NDArray[np.integer], name: str) -> LabelMap:
-    labels, strange = encoding.decode(codes)
+def _decoded(
+    encoding: MaskEncoding, stored: NDArray[np.integer], codes: Callable[[NDArray], NDArray[np.integer]], name: str
+) -> LabelMap:
+    """The labels of what a file stores. Strip by strip: looking codes up takes many times the memory of the labels."""
+    labels = np.empty(stored.shape[:2], np.uint8)
+    strange: Counter[int] = Counter()
+    for top in range(0, len(stored), _STRIP):
+        labels[top : top + _STRIP], odd = encoding.decode(codes(stored[top : top + _STRIP]))
+        strange.update(odd)
     if strange:
-        worst = max(strange, key=lambda code: strange[code])
+        worst, _ = strange.most_common(1)[0]
         more = f" and {len(strange) - 1} others" if len(strange) > 1 else ""
         raise DataError(
-            f"{name}: {encoding.show(worst)}{more} in {sum(strange.values()):,} of {labels.size:,} pixels belongs to no class "
+            f"{name}: {encoding.show(worst)}{more} in {strange.total():,} of {labels.size:,} pixels belongs to no class "
             f"(known: {encoding.summary()}); is this the label archive of this data set?"
         )
     return labels

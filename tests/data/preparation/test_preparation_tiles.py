@@ -171,3 +171,11 @@ def test_a_tile_needs_labels():
 def test_a_size_must_be_positive():
     with pytest.raises(ValueError, match="must be positive"):
         Tiling(0)
+
+
+def test_a_map_taller_than_a_strip_is_decoded_whole():
+    values = np.random.default_rng(0).integers(1, 4, (1100, 3), dtype=np.uint8)
+    assert np.array_equal(from_indices(shifted(3))(encoded(values), "x"), values - 1)
+    values[5] = values[1050] = 7
+    with pytest.raises(DataError, match="label 7 in 6 of 3,300 pixels"):
+        from_indices(shifted(3))(encoded(values), "x")
