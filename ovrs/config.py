@@ -176,9 +176,22 @@ def _add_training(cfg: CfgNode) -> None:
     # Training: the shortest edge is resized to one of MIN_SIZE_TRAIN (0 = as it is), then a square of CROP_SIZE is cut.
     cfg.INPUT.MIN_SIZE_TRAIN = (384,)
     cfg.INPUT.CROP_SIZE = 384
+    # Smallest and largest factor of a random resize between the two, such as (0.5, 2.0); () = none.
+    cfg.INPUT.SCALE_JITTER = ()
+    # Probability that a crop is laid around a pixel of a class that is drawn from those in the image, all equally likely.
+    cfg.INPUT.CROP_RARE = 0.0
+    # A crop in which one class has more than this share of the labelled pixels is drawn again (ten times at most).
+    cfg.INPUT.CROP_SINGLE_CATEGORY_MAX_AREA = 1.0
+    # Mirror images from left to right; FLIP_VERTICAL: and from top to bottom.
     cfg.INPUT.FLIP = True
+    cfg.INPUT.FLIP_VERTICAL = True
     cfg.INPUT.QUARTER_TURNS = False
+    # Change colours: by "jitter" of brightness, contrast and saturation, of which GREY_SHARE of the images lose all colour;
+    # COLOR_STRENGTH scales their amounts (1: 40, 40 and 50 %). Or as SSD does, and CAT-Seg with it: "ssd".
     cfg.INPUT.COLOR_JITTER = True
+    cfg.INPUT.COLOR_RECIPE = "jitter"
+    cfg.INPUT.COLOR_STRENGTH = 1.0
+    cfg.INPUT.GREY_SHARE = 0.1
 
 
 def _add_inference(cfg: CfgNode) -> None:

@@ -1,4 +1,4 @@
-"""Augmentations of training images that Detectron2 lacks, and the list that a configuration asks for."""
+"""Turns and scales of training images that Detectron2 lacks, and the list of augmentations that a configuration asks for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from detectron2.data import transforms as T
-from fvcore.transforms.transform import CropTransform, PadTransform, Transform, TransformList
+from fvcore.transforms.transform import Transform
 from numpy.typing import NDArray
 
-# What stands where a crop is larger than its image.
-PAD_COLOR = 128
-PAD_LABEL = 255
-
-# Share of training images that are shown without colour: many aerial archives are panchromatic.
-GREYSCALE_SHARE = 0.1
+from ovrs.data.colors import RECIPES, RandomSsdColors
+from ovrs.data.colors import color_jitter as jitter
+from ovrs.data.crops import RandomSquareCrop
+from ovrs.errors import ConfigError
 
 
 class QuarterTurnTransform(Transform):
@@ -55,22 +53,18 @@ class RandomQuarterTurn(T.Augmentation):
         return QuarterTurnTransform(int(np.random.randint(4)), *image.shape[:2])
 
 
-class RandomSquareCrop(T.Augmentation):
-    """A square of ``size`` pixels at a random place; smaller images are padded (grey, label 255) on random sides."""
+class RandomScale(T.Augmentation):
+    """Enlarges or shrinks by a random factor, uniform between ``low`` and ``high``: ground sample distances vary."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, low: float, high: float) -> None:
         super().__init__()
-        self.size = size
+        self.low, self.high = low, high
 
     def get_transform(self, image: NDArray) -> Transform:
-        """Padding followed by a crop for an image [H, W, ...]."""
+        """A resize for an image [H, W, ...]; bilinear for the image, nearest for labels."""
         height, width = image.shape[:2]
-        lack_y, lack_x = max(self.size - height, 0), max(self.size - width, 0)
-        top, left = np.random.randint(lack_y + 1), np.random.randint(lack_x + 1)
-        pad = PadTransform(left, top, lack_x - left, lack_y - top, width, height, PAD_COLOR, PAD_LABEL)
-        height, width = height + lack_y, width + lack_x
-        y, x = np.random.randint(height - self.size + 1), np.random.randint(width - self.size + 1)
-        return TransformList([pad, CropTransform(x, y, self.size, self.size, width, height)])
+        factor = np.random.uniform(self.low, self.high)
+        return T.ResizeTransform(height, width, max(1, round(height * factor)), max(1, round(width * factor)))
 
 
 def build_augmentations(
@@ -78,10 +72,17 @@ def build_augmentations(
     shortest_edges: Sequence[int],
     sampling: str = "choice",
     longest_edge: int = 0,
+    scale_jitter: Sequence[float] = (),
     crop: int = 0,
+    crop_rare: float = 0.0,
+    crop_max_area: float = 1.0,
     flip: bool = True,
+    flip_vertical: bool = True,
     quarter_turns: bool = False,
     color_jitter: bool = True,
+    color_recipe: str = "jitter",
+    color_strength: float = 1.0,
+    grey_share: float = 0.1,
 ) -> list[T.Augmentation]:
     """Training augmentations in the order they are applied.
 
@@ -89,23 +90,57 @@ def build_augmentations(
         shortest_edges: lengths in pixels to which the shortest edge is resized; 0 leaves it as it is.
         sampling: ``choice`` of one of them, or ``range`` between two.
         longest_edge: the longest edge is kept below this; 0 = no limit.
+        scale_jitter: smallest and largest factor of a further, random resize; empty = none.
         crop: side of the square cut out; 0 = no crop.
-        flip: mirror in both directions, each with probability 1/2.
+        crop_rare, crop_max_area: see :class:`~ovrs.data.crops.RandomSquareCrop`.
+        flip: mirror from left to right, with probability 1/2.
+        flip_vertical: where ``flip``, also mirror from top to bottom, with probability 1/2.
         quarter_turns: turn by a random multiple of 90 degrees.
-        color_jitter: change brightness, contrast and saturation, sometimes down to grey.
+        color_jitter: change colours.
+        color_recipe: how: ``jitter`` or ``ssd`` (see :mod:`ovrs.data.colors`).
+        color_strength, grey_share: of ``jitter``.
+
+    Raises:
+        ConfigError: a value that cannot work, by its configuration key.
     """
+    _check(scale_jitter, crop, crop_rare, crop_max_area, color_recipe, color_strength, grey_share)
     edges = tuple(shortest_edges)
     if sampling == "range" and len(edges) == 1:
         edges = edges * 2
     steps: list[T.Augmentation] = [T.ResizeShortestEdge(edges, longest_edge or sys.maxsize, sampling)]
+    if scale_jitter:
+        steps.append(RandomScale(*scale_jitter))
     if crop:
-        steps.append(RandomSquareCrop(crop))
+        steps.append(RandomSquareCrop(crop, rare=crop_rare, max_area=crop_max_area))
     if flip:
-        steps += [T.RandomFlip(horizontal=True, vertical=False), T.RandomFlip(horizontal=False, vertical=True)]
+        steps.append(T.RandomFlip(horizontal=True, vertical=False))
+        if flip_vertical:
+            steps.append(T.RandomFlip(horizontal=False, vertical=True))
     if quarter_turns:
         steps.append(RandomQuarterTurn())
     if color_jitter:
-        changes = [T.RandomBrightness(0.6, 1.4), T.RandomContrast(0.6, 1.4), T.RandomSaturation(0.5, 1.5)]
-        steps += [T.RandomApply(change, prob=0.5) for change in changes]
-        steps.append(T.RandomApply(T.RandomSaturation(0.0, 0.0), prob=GREYSCALE_SHARE))
+        steps += [RandomSsdColors()] if color_recipe == "ssd" else jitter(color_strength, grey_share)
     return steps
+
+
+def _check(
+    scale_jitter: Sequence[float],
+    crop: int,
+    crop_rare: float,
+    crop_max_area: float,
+    color_recipe: str,
+    color_strength: float,
+    grey_share: float,
+) -> None:
+    scale = tuple(scale_jitter)
+    for key, value, fits, wanted in (
+        ("SCALE_JITTER", scale, not scale or (len(scale) == 2 and 0 < scale[0] <= scale[1]), "two factors, or nothing"),
+        ("CROP_RARE", crop_rare, 0 <= crop_rare <= 1, "a probability of 0..1"),
+        ("CROP_RARE", crop_rare, crop > 0 or not crop_rare, "0 without a CROP_SIZE"),
+        ("CROP_SINGLE_CATEGORY_MAX_AREA", crop_max_area, 0 < crop_max_area <= 1, "a share above 0, up to 1"),
+        ("COLOR_RECIPE", color_recipe, color_recipe in RECIPES, " or ".join(RECIPES)),
+        ("COLOR_STRENGTH", color_strength, color_strength >= 0, "a factor of 0 or more"),
+        ("GREY_SHARE", grey_share, 0 <= grey_share <= 1, "a share of 0..1"),
+    ):
+        if not fits:
+            raise ConfigError(f"INPUT.{key} is {value!r}; it must be {wanted}")

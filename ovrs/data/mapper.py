@@ -69,10 +69,17 @@ class SegmentationMapper:
             shortest_edges=cfg.INPUT.MIN_SIZE_TRAIN,
             sampling=cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING,
             longest_edge=cfg.INPUT.MAX_SIZE_TRAIN,
+            scale_jitter=cfg.INPUT.SCALE_JITTER,
             crop=cfg.INPUT.CROP_SIZE,
+            crop_rare=cfg.INPUT.CROP_RARE,
+            crop_max_area=cfg.INPUT.CROP_SINGLE_CATEGORY_MAX_AREA,
             flip=cfg.INPUT.FLIP,
+            flip_vertical=cfg.INPUT.FLIP_VERTICAL,
             quarter_turns=cfg.INPUT.QUARTER_TURNS,
             color_jitter=cfg.INPUT.COLOR_JITTER,
+            color_recipe=cfg.INPUT.COLOR_RECIPE,
+            color_strength=cfg.INPUT.COLOR_STRENGTH,
+            grey_share=cfg.INPUT.GREY_SHARE,
         )
         return {
             "is_train": is_train,

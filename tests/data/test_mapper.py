@@ -7,7 +7,8 @@ from detectron2.data import transforms as T
 from PIL import Image
 
 from ovrs.config import add_ovrs_config
-from ovrs.data.augmentation import QuarterTurnTransform, RandomSquareCrop, build_augmentations
+from ovrs.data.augmentation import QuarterTurnTransform, build_augmentations
+from ovrs.data.crops import RandomSquareCrop
 from ovrs.data.loaders import build_test_loader, build_train_loader, dataset_dicts
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
 from ovrs.data.table import DATA_SETS
