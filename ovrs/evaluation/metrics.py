@@ -44,7 +44,7 @@ def measure_classes(counts: Counts) -> ClassMeasures:
         truth=truth,
         predicted=predicted,
         iou=percent(hits, truth + predicted - hits, present),
-        precision=percent(hits, predicted, predicted > 0),
+        precision=percent(hits, predicted, present & (predicted > 0)),
         recall=percent(hits, truth, present),
         f1=percent(2 * hits, truth + predicted, present),
     )

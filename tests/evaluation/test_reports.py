@@ -149,7 +149,7 @@ def test_the_markdown_page_links_pictures_that_exist(maps, tmp_path):
             assert min(picture.size) > 100
     assert page.index("2.png: mIoU 0.0") < page.index("1.png: mIoU 100.0")
     scores = list(csv.DictReader((tmp_path / "images.csv").open()))
-    assert [row["image"] for row in scores] == [f"tiles/{number}.png" for number in range(4)]
+    assert [row["image"] for row in scores] == [f"{number}.png" for number in range(4)]
 
 
 def test_a_confusion_matrix_of_forty_classes_is_drawn(tmp_path):
@@ -165,7 +165,7 @@ def test_a_confusion_matrix_of_forty_classes_is_drawn(tmp_path):
 def test_images_without_a_counted_pixel_are_not_ranked(tmp_path):
     truth = np.zeros((4, 4), int)
     evaluated(tmp_path, (truth + 255, truth), (truth, truth))
-    assert [row["image"] for row in csv.DictReader((tmp_path / "images.csv").open())] == ["tiles/1.png"]
+    assert [row["image"] for row in csv.DictReader((tmp_path / "images.csv").open())] == ["1.png"]
 
 
 def test_an_unwritable_folder_is_named(maps, tmp_path):
