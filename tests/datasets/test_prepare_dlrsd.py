@@ -96,3 +96,11 @@ def test_sides_that_differ_a_little_are_cut_only_when_asked(archives, pictures, 
     assert run("prepare_dlrsd", "--trim", "2", "--force") == 0
     assert run.pixels(f"{TRAIN}/D2masks/river03.png").shape == (31, 32)
     assert run.pixels(f"{TRAIN}/imgs/river03.jpg").shape == (31, 32, 3)
+
+
+def test_the_output_may_lie_in_the_source(archives, make, run):
+    run.output = make.root
+    assert run("prepare_dlrsd") == 0
+    before = run.written()
+    assert run("prepare_dlrsd") == 0
+    assert run.written() == before and len(run.names(f"{TRAIN}/imgs")) == 8

@@ -14,11 +14,11 @@ from typing import Any
 
 from ovrs.data.preparation.images import is_whole
 from ovrs.data.preparation.recipe import Pair, Recipe
+from ovrs.data.preparation.source import PREPARED
 from ovrs.data.table import Split
-from ovrs.errors import DataError
+from ovrs.errors import DataError, OutputError
 from ovrs.files import written_whole
 
-RECORD = "preparation.json"
 JOURNAL = "tiles.jsonl"
 
 
@@ -61,7 +61,7 @@ class Record:
 
     def read(self) -> dict[str, Any]:
         """The record as it stands; empty if there is none. Raises DataError where it cannot be read."""
-        path = self.folder / RECORD
+        path = self.folder / PREPARED
         if not path.is_file():
             return {}
         try:
@@ -94,25 +94,29 @@ class Record:
 
     def clear(self) -> None:
         """Remove tiles and records of an earlier preparation, and nothing else. Raises DataError where they are not ours."""
-        if not (self.folder / RECORD).is_file():
+        if not (self.folder / PREPARED).is_file():
             if self._foreign():
                 raise DataError(f"{self.folder}: holds tiles that no preparation of ours recorded; move the folder away")
             return
         for folders in self.places.values():
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
-        for name in (JOURNAL, RECORD):  # the record last: an interrupted clearing is still ours
+        for name in (JOURNAL, PREPARED):  # the record last: an interrupted clearing is still ours
             (self.folder / name).unlink(missing_ok=True)
 
     def write(self, content: dict[str, Any]) -> None:
         """Write ``preparation.json``."""
-        with written_whole(self.folder / RECORD) as temporary:
+        with written_whole(self.folder / PREPARED) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
 
     def append(self, done: Done) -> None:
-        """Note an image that is cut, at once: an interrupted run goes on after it."""
-        with (self.folder / JOURNAL).open("a") as file:
-            file.write(json.dumps(asdict(done)) + "\n")
+        """Note an image that is cut, at once: an interrupted run goes on after it. Raises OutputError where it cannot."""
+        path = self.folder / JOURNAL
+        try:
+            with path.open("a") as file:
+                file.write(json.dumps(asdict(done)) + "\n")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
     def rewrite(self, entries: Iterable[Done]) -> None:
         """Write the notes anew, in order of split and image."""

@@ -7,9 +7,10 @@ need not know which of its archives a user has unpacked.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from ovrs.data.preparation.archives import Archive, Limits, is_archive, open_archive
 from ovrs.errors import DataError
 
+PREPARED = "preparation.json"  # a folder with this file holds tiles that were made
 _DEPTH = 2  # archives inside archives are opened, those inside them are not
 
 
@@ -54,6 +56,8 @@ class Member:
 
 class Source:
     """The files under a folder (or of one archive), those inside archives included; a context manager.
+
+    Folders of tiles that were prepared earlier are not seen.
 
     Args:
         root: a folder, or an archive.
@@ -122,9 +126,9 @@ class Source:
             self.archives.append(self.root)
             return self._inside(self.root, self.root, self.root.name, str(self.root), 1)
         members = []
-        for path in sorted(self.root.rglob("*")):
+        for path in _files(self.root):
             inner = path.relative_to(self.root).as_posix()
-            if not path.is_file() or _is_litter(inner):
+            if _is_litter(inner):
                 continue
             if not is_archive(path.name):
                 members.append(Member(inner, path.stat().st_size, None, str(path), _reader(path)))
@@ -172,6 +176,16 @@ def unique(members: Iterable[Member], key: Callable[[Member], str]) -> dict[str,
         if other.size != member.size:
             raise DataError(f"{member.shown} and {other.shown} are different files of one name; keep one of them")
     return result
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """All files below a folder in order, but for folders that a preparation wrote: the output may lie in the source."""
+    for folder, folders, names in os.walk(root):
+        if PREPARED in names:
+            folders.clear()
+            continue
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names))
 
 
 def _is_litter(name: str) -> bool:
