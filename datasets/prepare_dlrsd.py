@@ -75,7 +75,7 @@ def recipe(args: argparse.Namespace) -> Recipe:
         tiling=Tiling(args.tile, args.stride),
         trim=args.trim,
         parameters={"validation": VAL_SHARE},
-        published={"train": 5601, "val": 1401},
+        published=DATA_SETS["dlrsd"].expected_counts,
         note=NOTE,
     )
 

@@ -34,24 +34,6 @@ from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, Split
 from ovrs.errors import DataError
 from ovrs.palette import Color
 
-# The colours of iSAID's semantic masks, in the order of its classes (the one of its development kit and of the table).
-COLORS: tuple[Color, ...] = (
-    (0, 0, 63),  # ship
-    (0, 63, 63),  # storage tank
-    (0, 63, 0),  # baseball diamond
-    (0, 63, 127),  # tennis court
-    (0, 63, 191),  # basketball court
-    (0, 63, 255),  # ground track field
-    (0, 127, 63),  # bridge
-    (0, 127, 127),  # large vehicle
-    (0, 0, 127),  # small vehicle
-    (0, 0, 191),  # helicopter
-    (0, 0, 255),  # swimming pool
-    (0, 191, 127),  # roundabout
-    (0, 127, 191),  # soccer ball field
-    (0, 127, 255),  # plane
-    (0, 100, 155),  # harbor
-)
 BACKGROUND: Color = (0, 0, 0)
 
 NOTE = (
@@ -88,13 +70,15 @@ def split_of(path: str) -> Split:
 
 def recipe(args: argparse.Namespace) -> Recipe:
     """The recipe for the options given."""
+    row = DATA_SETS["isaid"]
+    colors = {tuple(color): label for label, color in enumerate(row.vocabulary.palette.tolist())}
     return Recipe(
         name="isaid",
-        data=DATA_SETS["isaid"],
+        data=row,
         pairs=pairs,
-        decode=from_colors({color: label for label, color in enumerate(COLORS)} | {BACKGROUND: IGNORE_LABEL}),
+        decode=from_colors(colors | {BACKGROUND: IGNORE_LABEL}),
         tiling=Tiling(args.tile, args.stride, edge="shift", least=args.least),
-        published={"train": 18076, "val": 6363},
+        published=row.expected_counts,
         note=NOTE,
     )
 

@@ -7,8 +7,8 @@ What to download: OpenEarthMap.zip from https://zenodo.org/records/7223446 (http
   OpenEarthMap_wo_xBD/xbd_files.csv                            which of them are images of xBD
   OpenEarthMap_wo_xBD/<region>/images/<region>_1.tif           about 1,000 pixels a side
   OpenEarthMap_wo_xBD/<region>/labels/<region>_1.tif           0 unknown, 1 bareland ... 8 building
-Labels are CC BY-NC-SA 4.0, images under the terms of their sources. The layout is the one of the owners' readme and of their
-repository bao18/open_earth_map.
+Labels have the licence of their image's source, CC BY-NC-SA 4.0 where that is public domain or unstated. The layout is the one
+of the owners' readme and of their repository bao18/open_earth_map.
 
 The images of xBD are not in the archive. They are left out, as in the papers, also where a user has added them with the
 owners' script; --with-xbd takes them in. The test list is not used.
@@ -96,7 +96,7 @@ def recipe(args: argparse.Namespace) -> Recipe:
         decode=from_indices(shifted(8)),
         tiling=Tiling(args.tile, args.stride, edge="shift"),
         parameters={"with_xbd": args.with_xbd},
-        published={"train": 31154, "val": 5195},
+        published=DATA_SETS["openearthmap"].expected_counts,
         note=NOTE,
     )
 

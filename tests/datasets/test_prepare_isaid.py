@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ovrs.data.table import DATA_SETS
+
 IMAGES = 16
 NAMES = {"train": (0, 1), "val": (3,)}
 TRAIN, VAL = "iSAID_split/train", "iSAID_split/val"
 
 
 @pytest.fixture
-def colors(script):
-    return np.array(script("prepare_isaid").COLORS, np.uint8)
+def colors():
+    return np.array([cls.color for cls in DATA_SETS["isaid"].classes], np.uint8)
 
 
 @pytest.fixture
