@@ -26,7 +26,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ovrs.data.preparation.command import command
+from ovrs.data.preparation.command import command, whole
 from ovrs.data.preparation.labels import from_indices, shifted
 from ovrs.data.preparation.recipe import Pair, Recipe, paired, require
 from ovrs.data.preparation.source import Source, unique
@@ -84,7 +84,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add what only this script takes."""
     parser.add_argument(
         "--trim",
-        type=int,
+        type=whole,
         default=0,
         help="pixels by which an image and its label map may differ in height or width (44 of UC Merced's images are not "
         "256 x 256); both are then cut to what they share (default: %(default)s)",

@@ -25,7 +25,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from ovrs.data.preparation.command import command
+from ovrs.data.preparation.command import command, share
 from ovrs.data.preparation.labels import from_colors
 from ovrs.data.preparation.recipe import Pair, Recipe, paired, require
 from ovrs.data.preparation.source import Source, unique
@@ -86,7 +86,7 @@ def recipe(args: argparse.Namespace) -> Recipe:
 def options(parser: argparse.ArgumentParser) -> None:
     """Add what only this script takes."""
     parser.add_argument(
-        "--least", type=float, default=0.0, help="drop tiles of which less than this share (0..1) is labelled (default: any)"
+        "--least", type=share, default=0.0, help="drop tiles of which less than this share (0..1) is labelled (default: any)"
     )
 
 

@@ -78,6 +78,22 @@ def _parser(about: str, tile: int | None, extend: Extension | None) -> argparse.
     return parser
 
 
+def share(text: str) -> float:
+    """The type of an option that takes a share, 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
+    return value
+
+
+def whole(text: str) -> int:
+    """The type of an option that takes a whole number from 0."""
+    return _count(text) or 0
+
+
 def _count(text: str) -> int | None:
     """A whole number from 0; 0 is "none"."""
     if not text.isdecimal():
