@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -265,3 +267,14 @@ def test_a_description_is_also_found_beside_the_configurations(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert find_description("my_fields.yaml").absolute() == here
     assert find_description("configs/mini/aeroseg.yaml").is_file()
+
+
+def test_the_examples_of_the_documentation_are_valid(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/own_data.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    names = []
+    for example in examples:
+        path = tmp_path / "example.yaml"
+        path.write_text(example)
+        names.append(read_description(path).row.name)
+    assert names == ["my_fields", "isaid512"]
