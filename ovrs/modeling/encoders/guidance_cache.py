@@ -127,27 +127,26 @@ class CachedGuidance(GuidanceEncoder):
                 kept = {layer: file.get_tensor(str(layer)) for layer in self.layers}
             if about.get("checksum") != _checksum(kept):
                 raise ValueError("its checksum is wrong")
-            dtype = getattr(torch, about["dtype"])
+            dtypes = {layer: getattr(torch, about[f"dtype {layer}"]) for layer in self.layers}
             self.bytes_per_image = path.stat().st_size
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
             logger.warning("%s: kept guidance features are not readable (%s); computed again", path, error)
             return None
-        return {layer: value.to(dtype) for layer, value in kept.items()}
+        return {layer: value.to(dtypes[layer]) for layer, value in kept.items()}
 
     def _keep(self, key: str, computed: _Features) -> _Features:
         """Write the features of an image; gives them back as reading will, on the CPU."""
-        dtype = next(iter(computed.values())).dtype
         stored = {layer: self._rounded(value).cpu().contiguous() for layer, value in computed.items()}
         if self._writes:
-            self._write(self._path(key), stored, dtype)
-        return {layer: value.to(dtype) for layer, value in stored.items()}
+            dtypes = {f"dtype {layer}": str(value.dtype).removeprefix("torch.") for layer, value in computed.items()}
+            self._write(self._path(key), stored, {"checksum": _checksum(stored), **dtypes})
+        return {layer: value.to(computed[layer].dtype) for layer, value in stored.items()}
 
     def _rounded(self, value: Tensor) -> Tensor:
         half = value.half() if self.precision == "fp16" and value.dtype == torch.float32 else value
         return value if half.isinf().any() else half  # beyond 65504 half precision has no number
 
-    def _write(self, path: Path, stored: _Features, dtype: torch.dtype) -> None:
-        about = {"checksum": _checksum(stored), "dtype": str(dtype).removeprefix("torch.")}
+    def _write(self, path: Path, stored: _Features, about: dict[str, str]) -> None:
         try:
             with written_whole(path) as temporary:
                 save_file({str(layer): value for layer, value in stored.items()}, temporary, about)
