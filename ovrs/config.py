@@ -136,6 +136,8 @@ def _add_training(cfg: CfgNode) -> None:
     # Learning rate of the encoders, as a share of BASE_LR (the paper's 2e-6).
     cfg.SOLVER.VISION_LANGUAGE_MULTIPLIER = 0.01
     cfg.SOLVER.GUIDANCE_MULTIPLIER = 0.01
+    # Learning rate of a small encoder's backbone, which may come pre-trained, as a share of that encoder's.
+    cfg.SOLVER.STEM_MULTIPLIER = 1.0
     cfg.SOLVER.WEIGHT_DECAY = 1e-4
     cfg.SOLVER.WEIGHT_DECAY_EMBED = 0.0
     cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupCosineLR"

@@ -72,7 +72,8 @@ def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Paramet
 def _multiplier(cfg: CfgNode, path: str) -> float:
     encoder = path.partition(".")[0]
     if encoder == "vision_language":
-        return cfg.SOLVER.VISION_LANGUAGE_MULTIPLIER
+        stem = path.startswith("vision_language.visual.conv1.backbone")
+        return cfg.SOLVER.VISION_LANGUAGE_MULTIPLIER * (cfg.SOLVER.STEM_MULTIPLIER if stem else 1.0)
     return cfg.SOLVER.GUIDANCE_MULTIPLIER if encoder == "guidance_encoder" else 1.0
 
 
