@@ -69,7 +69,9 @@ def test_any_size(size):
     assert scene.labels.shape == size and scene.labels.dtype == np.uint8
 
 
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"index": -2}, {"size": 8}, {"size": (64, 4)}, {"gsd": 0.0}, {"gsd": -0.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"seed": -1}, {"index": -2}, {"size": 8}, {"size": (64, 4)}, {"gsd": 0.0}, {"gsd": -0.5}, {"clouds": 1.5}]
+)
 def test_what_cannot_be_drawn_is_refused(wrong):
     with pytest.raises(ValueError, match="no scene for"):
         draw_scene(**{"seed": 0, **wrong})
@@ -185,9 +187,9 @@ def test_the_sea_is_wet_where_ships_lie(scenes):
             assert neighbours & set(np.unique(scene.labels[ring]).tolist())
 
 
-def test_the_gallery_writes_pairs(tmp_path, monkeypatch, capsys):
+def test_the_gallery_writes_pictures_side_by_side(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["scenes", "--seed", "4", "--count", "2", "--size", "48", "--output", str(tmp_path)])
     gallery.main()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000.png", "001.png"]
-    assert cv2.imread(str(tmp_path / "000.png")).shape == (48, 96, 3)
+    assert cv2.imread(str(tmp_path / "000.png")).shape == (48, 4 * 48, 3)
     assert "synthetic" in capsys.readouterr().out

@@ -64,7 +64,7 @@ def street_grid(
     The streets along the frame's y come first. With ``through`` one of them runs through the frame's origin.
     """
     cuts = [cuts_along(site, reach, size) for size in cell]
-    if through:
+    if through and cuts[0]:
         nearest = min(cuts[0], key=abs)
         cuts[0] = [at - nearest for at in cuts[0]]
     widths = [[site.between(6.0, 9.0) if site.chance(0.75) else site.between(10.0, 16.0) for _ in axis] for axis in cuts]
@@ -80,7 +80,7 @@ def street_grid(
             for y, across in zip(cuts[1], widths[1], strict=True):
                 crosswalk(site, frame.at(x, y + 0.5 * across + 3.0, 0.5 * np.pi), width)
                 crosswalk(site, frame.at(x + 0.5 * width + 3.0, y), across)
-    if site.chance(0.3):
+    if site.chance(0.3) and all(cuts):
         x, y = (axis[int(site.rng.integers(len(axis)))] for axis in cuts)
         roundabout(site, frame.place(np.array([x, y])), site.between(7.0, 16.0), site.between(6.0, 10.0))
     blocks = []

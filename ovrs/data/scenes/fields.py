@@ -29,7 +29,7 @@ def fields(site: Site, frame: Frame, reach: float, cell: tuple[float, float]) ->
         if site.chance(0.3):
             start, end = frame.place(np.array([[x0, -reach], [x0, reach]]))
             row(site, start, end, site.between(5.0, 10.0))
-    if site.chance(0.6):
+    if site.chance(0.6) and xs:
         x = xs[len(xs) // 2]
         track = frame.place(np.array([[x, -reach], [x, reach]]))
         canvas.line(track, site.between(2.5, 4.0), site.palette.soil, Label.BARE_SOIL)

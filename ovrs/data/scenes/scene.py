@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 
 from ovrs.data.scenes.camera import photograph
 from ovrs.data.scenes.canvas import Canvas, Raised
+from ovrs.data.scenes.classes import Label
 from ovrs.data.scenes.climate import Setting
+from ovrs.data.scenes.clouds import cloud_cover, overcast
+from ovrs.data.scenes.expressions import Expression, refer
 from ovrs.data.scenes.fields import snow
+from ovrs.data.scenes.instances import Instance, instance_map, list_instances
 from ovrs.data.scenes.palette import Palette
 from ovrs.data.scenes.places import COASTAL, PLACES, WARM
+from ovrs.data.scenes.radar import backscatter, view
 from ovrs.data.scenes.site import Site
+from ovrs.data.scenes.words import describe
 
 GSD_RANGE = (0.12, 1.5)  # metres a pixel
 _SEEN = 40.0  # metres that a drawn ground sample distance leaves in view at least, as far as its range allows
@@ -33,7 +39,11 @@ class Scene:
         transform: (a, b, c, d, e, f): x = a column + b row + c, y = d column + e row + f, in metres.
         seed, index: what it was drawn from.
         kind: the recipe, ``river town`` for example.
-        setting: where on Earth and when.
+        setting: where on Earth and when: ``lon``, ``lat`` of the middle, ``climate`` (Koeppen-Geiger), ``month``, ``season``.
+        clouds: share of the sky, 0 to 1; ``image`` stays clear.
+        plan: what it was drawn from.
+
+    What follows below is computed when it is first asked for.
     """
 
     image: NDArray[np.uint8]
@@ -45,12 +55,52 @@ class Scene:
     index: int
     kind: str
     setting: Setting
+    clouds: float
     plan: Plan
 
     @cached_property
+    def instances(self) -> NDArray[np.int32]:
+        """int32 [H, W]: 1..n where a ship, bridge, pier, building, vehicle, plane, tank, court, field or pool is seen."""
+        return instance_map(self.plan.ids, self.plan.kinds, self.labels)
+
+    @cached_property
+    def things(self) -> tuple[Instance, ...]:
+        """The instances with their class, pixels and place, by number."""
+        return list_instances(self.instances, self.labels)
+
+    @cached_property
     def description(self) -> str:
-        """What stands in it."""
-        return f"A synthetic aerial image, {self.kind}."
+        """Some sentences that name what is there, how much, where, the season and the climate; nothing that is not there."""
+        return describe(self.labels, self.things, self.setting, self.plan.snow, self.stream(1))
+
+    @cached_property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Up to eight phrases that fit one instance each, with its mask."""
+        return refer(self.labels, self.instances, self.things, self.stream(2))
+
+    @cached_property
+    def sar(self) -> NDArray[np.float32]:
+        """float32 [H, W]: backscatter a radar would measure, linear, with speckle, at the image's pixels."""
+        return backscatter(self.image, self.labels, self.plan.raised, self.gsd, self.stream(3))
+
+    @property
+    def sar_view(self) -> NDArray[np.uint8]:
+        """uint8 [H, W]: the radar's backscatter in decibels, stretched to be looked at."""
+        return view(self.sar)
+
+    @cached_property
+    def cloud_cover(self) -> NDArray[np.float32]:
+        """float32 [H, W]: how opaque the clouds are, 0 to 1; about ``clouds`` of the pixels are above 0."""
+        return cloud_cover(self.labels.shape, self.clouds, self.stream(4))
+
+    @cached_property
+    def cloudy(self) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3]: the image under clouds and their shadows; without clouds the image itself."""
+        return overcast(self.image, self.cloud_cover, self.plan.shadow, self.stream(5)) if self.clouds else self.image
+
+    def stream(self, purpose: int) -> np.random.Generator:
+        """Random numbers that depend on seed, index and purpose alone, whatever else has been computed."""
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, self.index], spawn_key=(purpose,))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,29 +112,36 @@ class Plan:
         kinds: the label of each number; the first belongs to no number.
         raised: all that stands.
         shadow: pixels (x, y) that a shadow reaches per metre of height.
+        snow: whether snow lies where it could be seen.
     """
 
     ids: NDArray[np.int32]
     kinds: tuple[int, ...]
     raised: tuple[Raised, ...]
     shadow: tuple[float, float]
+    snow: bool
 
 
-def draw_scene(seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, gsd: float | None = None) -> Scene:
+def draw_scene(
+    seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, gsd: float | None = None, clouds: float = 0.0
+) -> Scene:
     """Draw scene ``index`` of the series ``seed``; the same arguments give the same bytes in any process.
+
+    Its random numbers come from ``numpy.random.SeedSequence([seed, index])``, so any worker can draw any scene.
 
     Args:
         seed: of the series, at least 0.
         index: within the series, at least 0.
         size: side in pixels, or (height, width).
         gsd: metres a pixel; where it is not given, drawn from 0.12 to 1.5, small and large ones alike.
+        clouds: share of the sky that clouds cover in ``cloudy``, 0 to 1; nothing else changes with it.
 
     Raises:
-        ValueError: a negative seed or index, a size below 16 pixels, or a gsd that is not positive.
+        ValueError: a negative seed or index, a size below 16 pixels, a gsd that is not positive, or clouds outside 0 to 1.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    if seed < 0 or index < 0 or min(height, width) < 16 or (gsd is not None and gsd <= 0):
-        raise ValueError(f"no scene for seed {seed}, index {index}, size {height} x {width}, gsd {gsd}")
+    if seed < 0 or index < 0 or min(height, width) < 16 or (gsd is not None and gsd <= 0) or not 0.0 <= clouds <= 1.0:
+        raise ValueError(f"no scene for seed {seed}, index {index}, size {height} x {width}, gsd {gsd}, clouds {clouds}")
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
     finest = min(max(GSD_RANGE[0], _SEEN / min(height, width)), 0.5)
     drawn = exp(float(rng.uniform(log(finest), log(GSD_RANGE[1]))))
@@ -102,9 +159,17 @@ def draw_scene(seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, 
     snow(site, ground=False)
     image = photograph(canvas, rng)
     shadow = canvas.pixels(canvas.shadow) - canvas.pixels(np.zeros(2))
-    plan = Plan(canvas.ids, tuple(canvas.kinds), tuple(canvas.raised), (float(shadow[0]), float(shadow[1])))
+    open_land = np.isin(canvas.labels, (Label.GRASS, Label.BARE_SOIL, Label.CROPLAND)).mean() > 0.02
+    plan = Plan(
+        canvas.ids,
+        tuple(canvas.kinds),
+        tuple(canvas.raised),
+        (float(shadow[0]), float(shadow[1])),
+        bool(site.palette.snow > 0.0 and open_land),
+    )
     crs, transform = f"EPSG:{setting.epsg}", _north_up(setting, gsd, height, width)
-    return Scene(image, canvas.labels, gsd, crs, transform, seed, index, place.__name__.replace("_", " "), setting, plan)
+    kind = place.__name__.replace("_", " ")
+    return Scene(image, canvas.labels, gsd, crs, transform, seed, index, kind, setting, clouds, plan)
 
 
 def _north_up(setting: Setting, gsd: float, height: int, width: int) -> tuple[float, float, float, float, float, float]:
