@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ovrs.data.catalog import encoding_of, list_entries, register_files, vocabulary_of
-from ovrs.data.loaders import dataset_dicts, worker_count
+from ovrs.data.loaders import dataset_dicts
 from ovrs.data.mapper import read_entry
 from ovrs.data.table import IGNORE_LABEL
+from ovrs.data.workers import worker_count
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +17,7 @@ from ovrs.data.batches import Batch, BatchPlanner, PlannedBatches
 from ovrs.data.catalog import register_files, scene_dicts, vocabulary_of
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
 from ovrs.data.table import DATA_SETS, SceneSplit
+from ovrs.data.workers import Loader
 from ovrs.errors import ConfigError, DataError
 
 
@@ -26,8 +25,10 @@ def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
     """The dicts of a registered data set, each with its ``dataset_name``; scenes as many and as large as configured.
 
     Raises:
+        ConfigError: a description in ``DATASETS.FILES`` is wrong.
         DataError: an unknown data set, or one whose files are missing.
     """
+    register_files(cfg.DATASETS.FILES)
     vocabulary_of(name)
     scenes = _scene_split(cfg, name)
     entries = scene_dicts(scenes) if scenes else DatasetCatalog.get(name)
@@ -40,7 +41,7 @@ def _scene_split(cfg: CfgNode, name: str) -> SceneSplit | None:
     row, _, split = name.rpartition("_")
     if row not in DATA_SETS or split not in ("train", "val"):
         return None
-    place = DATA_SETS[row].splits["train" if split == "train" else "val"]
+    place = DATA_SETS[row].splits.get("train" if split == "train" else "val")
     if not isinstance(place, SceneSplit):
         return None
     keys = cfg.DATASETS.SCENES
@@ -82,14 +83,8 @@ def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: 
         world_size=world_size,
     )
     finish = draw_synonyms if cfg.DATASETS.DRAW_SYNONYMS else as_list
-    return DataLoader(
-        PlannedBatches(data_sets, SegmentationMapper(cfg, True), finish=finish, seed=sampler_seed),
-        sampler=planner,
-        batch_size=None,  # a plan is a whole batch
-        collate_fn=as_list,
-        num_workers=worker_count(cfg),
-        worker_init_fn=_worker_start(cfg),
-    )
+    batches = PlannedBatches(data_sets, SegmentationMapper(cfg, True), finish=finish, seed=sampler_seed)
+    return Loader(cfg, batches, sampler=planner, batch_size=None)  # a plan is a whole batch
 
 
 def _weights(names: Sequence[str], weights: Sequence[float]) -> list[float]:
@@ -105,29 +100,7 @@ def _weights(names: Sequence[str], weights: Sequence[float]) -> list[float]:
 def build_test_loader(cfg: CfgNode, name: str) -> DataLoader[dict[str, Any]]:
     """Every image of a data set once, split over the processes, in batches of ``TEST.IMS_PER_BATCH``."""
     dataset = MapDataset(DatasetFromList(dataset_dicts(cfg, name), copy=False), SegmentationMapper(cfg, False))
-    return DataLoader(
-        dataset,
-        batch_size=cfg.TEST.IMS_PER_BATCH,
-        sampler=InferenceSampler(len(dataset)),
-        num_workers=worker_count(cfg),
-        worker_init_fn=_worker_start(cfg),
-        collate_fn=as_list,
-        drop_last=False,
-    )
-
-
-def worker_count(cfg: CfgNode) -> int:
-    """``DATALOADER.NUM_WORKERS``, but no more than there are processors: beyond that they only wait for each other."""
-    return min(cfg.DATALOADER.NUM_WORKERS, os.cpu_count() or 1)
-
-
-def _worker_start(cfg: CfgNode) -> Callable[[int], None]:
-    """What a worker does first: a spawned one has to learn of the described data sets."""
-    return functools.partial(_start_worker, tuple(cfg.DATASETS.FILES))
-
-
-def _start_worker(files: Sequence[str], _: int) -> None:
-    register_files(files)
+    return Loader(cfg, dataset, batch_size=cfg.TEST.IMS_PER_BATCH, sampler=InferenceSampler(len(dataset)), drop_last=False)
 
 
 def as_list(batch: Batch) -> Batch:

@@ -3,13 +3,14 @@ from itertools import islice
 import numpy as np
 import pytest
 from detectron2.config import get_cfg
+from PIL import Image
 
 from ovrs.config import add_ovrs_config
 from ovrs.data import loaders
 from ovrs.data.batches import BatchPlanner, PlannedBatches
-from ovrs.data.loaders import build_train_loader
+from ovrs.data.loaders import build_test_loader, build_train_loader
 from ovrs.data.table import DATA_SETS
-from ovrs.errors import ConfigError
+from ovrs.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -145,3 +146,14 @@ def test_concatenated_back_projection_refuses_mixed_classes_before_training(cfg)
         _training_classes(cfg)
     cfg.DATASETS.TRAIN = ("isaid_train", "isaid_val")
     assert _training_classes(cfg) == 9
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_in_a_worker_comes_back_as_it_was(cfg, isaid_root, workers):
+    cfg.DATALOADER.NUM_WORKERS = workers
+    cfg.DATASETS.TRAIN = ("isaid_train",)
+    for name in ("tile_0", "tile_1"):
+        Image.fromarray(np.full((32, 40), 77, np.uint8)).save(isaid_root / f"iSAID_split/train/D2masks/{name}.png")
+    for loader in (build_train_loader(cfg, sampler_seed=1), build_test_loader(cfg, "isaid_train")):
+        with pytest.raises(DataError, match=r"^/.*tile_[01]\.png: label 77 on 1280 pixels"):
+            next(iter(loader))
