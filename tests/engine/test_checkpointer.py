@@ -86,10 +86,127 @@ def test_a_missing_file_is_named(tmp_path):
         Checkpointer(nn.Linear(3, 2)).load(str(tmp_path / "absent.pth"))
 
 
-def test_a_last_checkpoint_that_is_gone_is_named(tmp_path):
+def saved(folder, count, **keys):
+    """A checkpointer that has written checkpoints 0 to ``count`` - 1, whose bias is their number."""
+    model = nn.Linear(3, 2)
+    checkpointer = Checkpointer(model, str(folder), **keys)
+    for iteration in range(count):
+        nn.init.constant_(model.bias, iteration)
+        checkpointer.save(f"model_{iteration:07d}", iteration=iteration)
+    return checkpointer
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    place = content.index(np.float32(2.0).tobytes() * 2)  # in the weights, where reading alone notices nothing
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "truncated": truncate,
+    "a flipped bit": flip_a_byte,
+    "garbage": lambda path: path.write_bytes(os.urandom(1000)),
+    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "empty": lambda path: path.write_bytes(b""),
+    "missing": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_with_a_warning(damage, tmp_path, caplog):
+    saved(tmp_path, 3)
+    damage(tmp_path / "model_0000002.pth")
+    model = nn.Linear(3, 2)
+    checkpointer = Checkpointer(model, str(tmp_path))
+    checkpointer.logger.propagate = True
+    assert checkpointer.resume_or_load("", resume=True) == {"iteration": 1}
+    assert model.bias.tolist() == [1.0, 1.0]
+    assert checkpointer.resumed_from == tmp_path / "model_0000001.pth"
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "model_0000002.pth is damaged" in warnings[0] and "going on from" in warnings[0] and "model_0000001" in warnings[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"model_0000009.pth", b"../elsewhere.pth", b"\0\xff\0", None])
+def test_the_newest_is_found_whatever_last_checkpoint_says(content, tmp_path):
+    saved(tmp_path, 2)
+    tag = tmp_path / "last_checkpoint"
+    tag.unlink() if content is None else tag.write_bytes(content)
+    checkpointer = Checkpointer(nn.Linear(3, 2), str(tmp_path))
+    assert checkpointer.has_checkpoint()
+    assert checkpointer.resume_or_load("", resume=True) == {"iteration": 1}
+
+
+def test_best_weights_are_no_state_to_go_on_from(tmp_path):
+    torch.save({"model": nn.Linear(3, 2).state_dict()}, tmp_path / "model_best.pth")
+    assert not Checkpointer(nn.Linear(3, 2), str(tmp_path)).has_checkpoint()
+
+
+def test_where_nothing_is_whole_every_damage_is_named(tmp_path):
+    saved(tmp_path, 2)
+    (tmp_path / "model_0000000.pth").write_bytes(b"")
     (tmp_path / "last_checkpoint").write_text("model_9.pth")
-    with pytest.raises(WeightsError, match="model_9.pth"):
+    (tmp_path / "model_0000001.pth").write_bytes(b"no archive")
+    with pytest.raises(WeightsError, match=r"model_9.pth is damaged \(missing\).*model_0000001.*model_0000000.pth.*empty"):
         Checkpointer(nn.Linear(3, 2), str(tmp_path)).resume_or_load("", resume=True)
+
+
+def test_a_state_that_does_not_fit_the_configuration_is_an_error_and_no_damage(tmp_path):
+    saved(tmp_path, 1)
+    with pytest.raises(WeightsError, match=r"weight is \(2, 3\) in the file"):
+        Checkpointer(nn.Linear(4, 2), str(tmp_path)).resume_or_load("", resume=True)
+    weights = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(weights.parameters())
+    Checkpointer(weights, str(tmp_path), optimizer=optimizer).save("model_0000005")
+    other = torch.optim.AdamW([weights.weight])
+    with pytest.raises(WeightsError, match="the training's state .optimizer. does not fit.*MODEL.WEIGHTS .*model_0000005.pth"):
+        Checkpointer(weights, str(tmp_path), optimizer=other).resume_or_load("", resume=True)
+
+
+@pytest.mark.parametrize(("kept", "left"), [(0, range(5)), (1, [4]), (3, [2, 3, 4]), (9, range(5))])
+def test_so_many_checkpoints_stay_as_configured(kept, left, tmp_path):
+    checkpointer = saved(tmp_path, 5, kept=kept)
+    names = {f"model_{iteration:07d}.pth" for iteration in left}
+    assert {path.name for path in tmp_path.glob("*.pth")} == names
+    for name in ("model_final", "model_best"):  # have their own names, and take nobody's place
+        checkpointer.save(name)
+    assert {path.name for path in tmp_path.glob("*.pth")} == names | {"model_final.pth", "model_best.pth"}
+
+
+def test_nothing_older_goes_before_the_newer_one_is_whole(tmp_path, monkeypatch):
+    checkpointer = saved(tmp_path, 2, kept=2)
+    write = torch.save
+
+    def look(data, path):
+        assert {path.name for path in tmp_path.glob("*.pth")} == {"model_0000000.pth", "model_0000001.pth"}
+        write(data, path)
+
+    monkeypatch.setattr(torch, "save", look)
+    checkpointer.save("model_0000002")
+    assert {path.name for path in tmp_path.glob("*.pth")} == {"model_0000001.pth", "model_0000002.pth"}
+
+
+def test_a_restarted_training_in_the_same_folder_removes_the_old_ones_first(tmp_path):
+    saved(tmp_path, 5)
+    saved(tmp_path, 2, kept=3)
+    assert {path.name for path in tmp_path.glob("*.pth")} == {f"model_{i:07d}.pth" for i in (0, 1, 4)}
+
+
+def test_a_full_disk_is_named_however_torch_says_it(tmp_path, monkeypatch):
+    checkpointer = saved(tmp_path, 1, kept=1)
+
+    def fail(*_):
+        raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OutputError, match="model_0000001.pth: cannot be written: Pytorch"):
+        checkpointer.save("model_0000001")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last_checkpoint", "model_0000000.pth"]
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
