@@ -20,7 +20,8 @@ SHOWN = 8
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Tensors by name from ``.safetensors``, or from a PyTorch file (plain, or under "model" as Detectron2 writes them).
+    """Tensors by name from ``.safetensors``, or from a PyTorch file: plain, under "model" as Detectron2 writes them, or under
+    "state_dict" as open_clip's training does.
 
     Where a training kept a running average of its weights beside them ("ema"), the average is what is given.
 
@@ -47,9 +48,10 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             ) from error
         raise WeightsError(f"{path}: not readable as plain tensors (weights_only): {str(error).splitlines()[0]}") from error
     average = content.get("ema") if isinstance(content, Mapping) and "model" in content else None
-    content = content.get("model", content) if isinstance(content, Mapping) else content
+    if isinstance(content, Mapping):
+        content = content.get("model", content.get("state_dict", content))
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WeightsError(f"{path}: holds no state dict (names to tensors), neither at its top nor under 'model'")
+        raise WeightsError(f"{path}: holds no state dict (names to tensors), neither at its top nor under model or state_dict")
     return {**content, **average["weights"]} if isinstance(average, Mapping) and "weights" in average else dict(content)
 
 
@@ -117,7 +119,9 @@ def load_vision_language(encoder: VisionLanguageEncoder, path: str | os.PathLike
     state = read_state_dict(path)
     prefix = "vision_language."
     own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    load_state_dict(encoder, own or from_clip_names(split_fused_attention(state)), str(path))
+    # open_clip trains on several GPUs inside a wrapper that leaves its name in the file.
+    clip = {name.removeprefix("module."): value for name, value in state.items()}
+    load_state_dict(encoder, own or from_clip_names(split_fused_attention(clip)), str(path))
 
 
 def load_sam(encoder: GuidanceEncoder, path: str | os.PathLike[str]) -> None:

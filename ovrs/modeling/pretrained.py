@@ -1,8 +1,10 @@
-"""Weights of backbones: a file under timm's names, or the ImageNet weights that a Python package carries."""
+"""Weights of backbones: a file under timm's or SAM 2's names, or the ImageNet weights that a Python package carries."""
 
 from __future__ import annotations
 
 import importlib
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import timm
@@ -23,14 +25,26 @@ def load_backbone(backbone: Any, name: str, source: str) -> None:
     Args:
         backbone: of :func:`ovrs.modeling.encoders.backbones.build_backbone`.
         name: timm's name of it.
-        source: a weights file, or ``imagenet``.
+        source: a weights file, under timm's names or a checkpoint of SAM 2 as published; or ``imagenet``.
 
     Raises:
         WeightsError: the file or package is missing, or does not hold every parameter of the backbone.
     """
-    state = imagenet_weights(name) if source == IMAGENET else read_state_dict(source)
+    state = imagenet_weights(name) if source == IMAGENET else from_sam2_names(read_state_dict(source))
     own = backbone.state_dict()
     load_state_dict(backbone, {key: value for key, value in state.items() if key in own}, f"{source} weights of {name}")
+
+
+def from_sam2_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The image encoder of a published SAM 2 or 2.1 under timm's names; any other state dict as it is."""
+    trunk = "image_encoder.trunk."
+    image = {name.removeprefix(trunk): value for name, value in state.items() if name.startswith(trunk)}
+    # timm counts an MLP's layers from 1; files on its hub keep SAM 2's way, from 0.
+    return {re.sub(r"\.mlp\.layers\.([01])\.", _counted_from_one, name): value for name, value in (image or state).items()}
+
+
+def _counted_from_one(layer: re.Match[str]) -> str:
+    return f".mlp.fc{int(layer[1]) + 1}."
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:

@@ -152,7 +152,8 @@ class SegmentationModel(nn.Module, ABC):
         vocabulary = self._vocabulary_of(inputs[0])
         if any(self._vocabulary_of(entry) != vocabulary for entry in inputs):
             raise ValueError("the images of one training batch must share their vocabulary")
-        images, targets = _stack(inputs, self.size_divisor, self.device)
+        # What is squeezed to a fixed size needs no padding, and padding would train as if it had been seen.
+        images, targets = _stack(inputs, 1 if self.fixed_size else self.size_divisor, self.device)
         with self.autocast():
             # A class is trained under its name alone: synonyms are drawn by the data loader, one a batch.
             return self.losses(self._squeeze(images), self.text_features([cls.name for cls in vocabulary.classes]), targets)

@@ -6,9 +6,9 @@ from parts import PATCH, randomize, tiny_aeroseg, tiny_sam, tiny_vision_language
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
-from ovrs.modeling.losses import LossSettings
+from ovrs.modeling.losses import LossSettings, segmentation_loss
 from ovrs.modeling.segmentation_model import LEFT_OUT
-from ovrs.modeling.windows import InferenceSettings
+from ovrs.modeling.windows import InferenceSettings, resize
 from ovrs.vocabulary import Background, Vocabulary
 
 WORDS = Vocabulary.parse("ship,bridge,water")
@@ -258,6 +258,16 @@ def test_a_training_batch_shares_one_vocabulary():
     entries = [*batch(1), *batch(1, Vocabulary.parse("ship,bridge,road"))]
     with pytest.raises(ValueError, match="share their vocabulary"):
         tiny_aeroseg().train()(entries)
+
+
+def test_what_is_squeezed_to_a_fixed_size_trains_on_its_own_pixels_alone():
+    model = tiny_aeroseg(fixed_size=32).train()
+    entries = batch(size=36)  # no whole patches, so that padding it would make 40
+    with torch.no_grad():
+        images = torch.stack([resize(entry["image"][None].float(), (32, 32))[0] for entry in entries])
+        logits = model.logits(images, model.text_features(WORDS.rows))
+        expected = segmentation_loss(logits, torch.stack([entry["sem_seg"] for entry in entries]))
+        close(model(entries)["loss_bce"], expected)
 
 
 # ------------------------------------------------------------------ precision

@@ -18,6 +18,8 @@ from ovrs.modeling.checkpoints import (
     split_fused_attention,
     write_state_dict,
 )
+from ovrs.modeling.encoders.backbones import build_backbone
+from ovrs.modeling.pretrained import load_backbone
 
 
 def same(a, b):
@@ -117,6 +119,29 @@ def test_clip_is_read_under_its_own_names_with_fused_attention(tmp_path):
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(encoder.global_embedding(image), source.eval().encode_image(image), rtol=1e-5, atol=1e-5)
+    # What open_clip's own training leaves after several GPUs: SkyCLIP comes like this.
+    wrapped = {f"module.{name}": value for name, value in source.state_dict().items()}
+    torch.save({"epoch": 20, "name": "run", "state_dict": wrapped, "optimizer": {"state": {}}}, tmp_path / "epoch_20.pt")
+    loaded = {name: value.clone() for name, value in encoder.state_dict().items()}
+    torch.nn.init.zeros_(encoder.visual.proj)
+    load_vision_language(encoder, tmp_path / "epoch_20.pt")
+    assert same(encoder.state_dict(), loaded)
+
+
+def test_a_pyramid_is_read_from_a_whole_published_sam_2(tmp_path):
+    name = "sam2_hiera_tiny"
+    with torch.device("meta"):  # a cut of two stages, and nothing of the rest in memory
+        source, target = (build_backbone(name, [0, 1]) for _ in range(2))
+    expected = {key: torch.rand(value.shape) for key, value in source.state_dict().items()}
+    published = {
+        "image_encoder.trunk." + key.replace("mlp.fc1", "mlp.layers.0").replace("mlp.fc2", "mlp.layers.1"): value
+        for key, value in expected.items()
+    }
+    assert any(".mlp.layers.0." in key for key in published) and any(".mlp.layers.1." in key for key in published)
+    others = {"image_encoder.trunk.blocks.9.norm1.weight": torch.zeros(3), "memory_encoder.not_needed": torch.zeros(3)}
+    torch.save({"model": {**published, **others}}, tmp_path / "sam2.pt")
+    load_backbone(target.to_empty(device="cpu"), name, str(tmp_path / "sam2.pt"))
+    assert same(target.state_dict(), expected)
 
 
 def test_fused_projections_are_cut_in_the_order_query_key_value():

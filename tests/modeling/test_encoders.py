@@ -198,6 +198,16 @@ def test_the_levels_of_a_pyramid_are_those_asked_for_in_any_order():
         close(feature, ascending(image)[level])
 
 
+def test_hiera_takes_whole_windows_of_positions_and_says_so():
+    with torch.device("meta"):
+        pyramid = build_guidance("timm:sam2_hiera_tiny", [0, 1, 2])
+        assert pyramid.stride == 32
+        shapes = [tuple(feature.shape[2:]) for feature in pyramid(torch.zeros(1, 3, 32, 96)).values()]
+        assert shapes == [(8, 24), (4, 12), (2, 6)]
+        with pytest.raises(RuntimeError):  # what the stride guards against
+            pyramid(torch.zeros(1, 3, 48, 96))
+
+
 def test_a_stem_that_does_not_train_keeps_its_batch_statistics():
     encoder = build_small(image_size=32, patch=16, width=32, layers=2, heads=2, dim=16, train="attention").train()
     before = {name: value.clone() for name, value in encoder.visual.conv1.named_buffers()}

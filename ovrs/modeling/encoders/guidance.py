@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -120,6 +121,9 @@ class PyramidGuidance(GuidanceEncoder):
         info = self.encoder.feature_info
         self.channels = {level: info[level]["num_chs"] for level in self.levels}
         self.stride = max(info[level]["reduction"] for level in self.levels)
+        window = getattr(self.encoder, "pos_embed_window", None)
+        if window is not None:  # Hiera repeats a window of positions over its first level, as often as it fits
+            self.stride = math.lcm(self.stride, info[0]["reduction"] * window.shape[-1])
 
     def forward(self, x: Tensor) -> dict[Layer, Tensor]:
         """Features of normalised images ``x`` [B, 3, H, W], each at its own stride."""
