@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(curve_table(constants, runs, choice))
     plain = f" (at 0: {choice.curve[constants.index(0)]:.2f})" if 0 in constants else ""
-    print(f"\nTEST.CALIBRATION {choice.constant:g}")
+    print(f"\nTEST.CALIBRATION {choice.constant}")
     print(f"mean h-mIoU {choice.mean:.2f}{plain} over {len(runs)} folds of {runs[0].dataset}")
     if choice.at_edge and len(constants) > 1:
         print("warning: the best constant is at the edge of the grid; a wider one may be better", file=sys.stderr)

@@ -49,16 +49,16 @@ def decide(scores: Tensor, truth: Tensor, seen: Sequence[bool], ignore_label: in
         seen: for each of the N classes, whether training saw its labels.
         ignore_label: the label of pixels that do not count.
     """
-    truth = truth.to(scores.device)
-    valid = truth != ignore_label
+    truth = truth.to(scores.device).flatten()
+    counted = (truth != ignore_label).nonzero()[:, 0]
     groups = [[index for index, flag in enumerate(seen) if flag is wanted] for wanted in (True, False)]
-    best_seen, best_unseen = (_best(scores, members)[:, valid] for members in groups)
+    best_seen, best_unseen = (_best(scores, members).flatten(1).index_select(1, counted) for members in groups)
     foreground = _better(best_seen, best_unseen)
     plain, rest = foreground, best_unseen
     if len(scores) > len(seen):
-        background = _best(scores, [len(seen)])[:, valid]
+        background = _best(scores, [len(seen)]).flatten(1).index_select(1, counted)
         plain, rest = _better(foreground, background), _better(best_unseen, background)
-    true = truth[valid]
+    true = truth[counted]
     is_seen = torch.tensor(list(seen), device=true.device)[true.clamp(0, len(seen) - 1).long()]
     grouped = torch.where(is_seen, best_seen[1], best_unseen[1])
     margin = None

@@ -47,7 +47,9 @@ def write_report(
     shown = _named(examples)
     if examples.scores:
         root = os.path.commonpath([os.path.dirname(name) for name, _ in examples.scores])
-        texts["images.csv"] = table_csv(("image", "miou"), ([os.path.relpath(name, root or None), _plain(miou)] for name, miou in examples.scores))
+        texts["images.csv"] = table_csv(
+            ("image", "miou"), ([os.path.relpath(name, root or None), _plain(miou)] for name, miou in examples.scores)
+        )
     texts["report.md"] = as_markdown(report, dataset_name, shown)
     for name, text in texts.items():
         with written_whole(folder / name) as temporary:

@@ -95,7 +95,7 @@ def test_the_constant_is_chosen_over_the_folds(tmp_path, capsys):
     ]
     assert calibrate.main([*folds, "--output", str(tmp_path / "choice.json")]) == 0
     captured = capsys.readouterr()
-    assert "TEST.CALIBRATION 2\n" in captured.out and "mean h-mIoU 24.00 (at 0: 0.00) over 2 folds" in captured.out
+    assert "TEST.CALIBRATION 2.0\n" in captured.out and "mean h-mIoU 24.00 (at 0: 0.00) over 2 folds" in captured.out
     assert ["2 *", "20.00", "28.00", "24.00"] in cells(captured.out)
     assert "edge of the grid" in captured.err
     choice = json.loads((tmp_path / "choice.json").read_text())
