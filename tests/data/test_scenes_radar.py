@@ -17,7 +17,7 @@ def flat(label: Label, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [draw_scene(23, index, size=128) for index in range(24)]
+    return [draw_scene(23, index, size=96) for index in range(16)]
 
 
 def test_it_has_the_image_s_pixels_and_is_the_same_every_time(scenes):
@@ -25,7 +25,7 @@ def test_it_has_the_image_s_pixels_and_is_the_same_every_time(scenes):
     assert scene.sar.shape == scene.labels.shape and scene.sar.dtype == np.float32
     assert scene.sar_view.shape == scene.labels.shape and scene.sar_view.dtype == np.uint8
     assert np.isfinite(scene.sar).all() and (scene.sar > 0).all()
-    again = draw_scene(23, 3, size=128)
+    again = draw_scene(23, 3, size=96)
     assert again.expressions is not None  # computed before, in another order
     assert (again.sar == scene.sar).all()
 
@@ -79,7 +79,7 @@ def test_the_view_is_decibels():
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_clouds_cover_their_share_and_leave_all_else_as_it_is(share):
-    clear, cloudy = draw_scene(29, 1, size=128), draw_scene(29, 1, size=128, clouds=share)
+    clear, cloudy = draw_scene(29, 1, size=96), draw_scene(29, 1, size=96, clouds=share)
     assert (cloudy.image == clear.image).all() and (cloudy.sar == clear.sar).all()
     assert cloudy.description == clear.description
     cover = cloudy.cloud_cover

@@ -1,6 +1,7 @@
 """Where and when a scene lies: projection, seasons of both hemispheres, and what climate and season do to the land."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +9,16 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from ovrs.data.scenes import Label, Scene, Setting, draw_scene
+from ovrs.data.scenes.canvas import Canvas
 from ovrs.data.scenes.climate import _EARTH
+from ovrs.data.scenes.fields import snow
 from ovrs.data.scenes.palette import Palette
+from ovrs.data.scenes.site import Site
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [draw_scene(19, index, size=96) for index in range(40)]
+    return [draw_scene(19, index, size=48) for index in range(30)]
 
 
 @pytest.mark.parametrize("row", _EARTH)
@@ -96,18 +100,11 @@ def test_leaves_turn_and_fall_in_season_and_snow_lies_only_where_winters_are_col
     assert not any(p.snow for p in drawn(Setting(55, 25, "BWh", 1)) + drawn(Setting(3, 6, "Aw", 1)))
 
 
-def test_snow_whitens_open_land():
-    open_land = (Label.GRASS, Label.BARE_SOIL, Label.CROPLAND)
-    found = []
-    for index in range(300):
-        setting = draw_scene(6, index, size=16).setting
-        if setting.snow_chance > 0.5:
-            found.append(draw_scene(6, index, size=64))
-        if len(found) == 12:
-            break
-    light = {True: [], False: []}
-    for scene in found:
-        land = np.isin(scene.labels, open_land)
-        if land.mean() > 0.1:
-            light[scene.plan.snow].append(float(scene.image[land].mean()))
-    assert light[True] and light[False] and np.mean(light[True]) > np.mean(light[False]) + 20
+def test_snow_whitens_open_land_clears_roads_and_leaves_water_dark():
+    rng = np.random.default_rng(0)
+    canvas = Canvas((90, 60), 0.5, 0.3, (0.0, 0.0), 1.0, rng)
+    canvas.image[:] = 60
+    canvas.labels[:30], canvas.labels[30:60], canvas.labels[60:] = Label.GRASS, Label.ROAD, Label.WATER
+    snow(Site(canvas, replace(Palette.draw(rng), snow=1.0), rng), ground=True)
+    grass, road, water = (canvas.image[rows].mean() for rows in (slice(0, 30), slice(30, 60), slice(60, 90)))
+    assert grass > 190 and 60 < road < 110 and water == 60

@@ -15,7 +15,7 @@ NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [draw_scene(47, index, size=160) for index in range(60)]
+    return [draw_scene(47, index, size=128) for index in range(48)]
 
 
 def test_instances_are_numbered_without_gaps_and_keep_to_their_class(scenes):
@@ -91,10 +91,10 @@ def test_a_side_is_named_only_where_what_it_tells_of_lies_there(scenes):
     for scene in scenes:
         for label, nouns in COUNTED.items():
             for side, rows, columns in (
-                ("in the left half", slice(None), slice(0, 80)),
-                ("on the right", slice(None), slice(80, None)),
-                ("at the top", slice(0, 80), slice(None)),
-                ("in the lower half", slice(80, None), slice(None)),
+                ("in the left half", slice(None), slice(0, 64)),
+                ("on the right", slice(None), slice(64, None)),
+                ("at the top", slice(0, 64), slice(None)),
+                ("in the lower half", slice(64, None), slice(None)),
             ):
                 if any(f"{form} {side}" in scene.description for pair in nouns for form in pair):
                     own = scene.labels == label
