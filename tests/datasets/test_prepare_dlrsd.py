@@ -89,13 +89,16 @@ def test_a_value_of_no_class_is_named(archives, pictures, make, run, capsys):
 
 def test_sides_that_differ_a_little_are_cut_only_when_asked(archives, pictures, make, run, capsys):
     images = {f"Images/{at}.tif": data for at, data in pictures[0].items()}
-    images["Images/river/river03.tif"] = make.encode(make.photo(31, 34), "tif")
+    odd = np.full((31, 34, 3), 220, np.uint8)
+    odd[:8, :8] = 0
+    images["Images/river/river03.tif"] = make.encode(odd, "tif")
     make.zip("UCMerced_LandUse.zip", images)
     assert run("prepare_dlrsd") == 2
     assert "river03.png: is 32 x 32 pixels, its image" in capsys.readouterr().err
     assert run("prepare_dlrsd", "--trim", "2", "--force") == 0
     assert run.pixels(f"{TRAIN}/D2masks/river03.png").shape == (31, 32)
-    assert run.pixels(f"{TRAIN}/imgs/river03.jpg").shape == (31, 32, 3)
+    image = run.pixels(f"{TRAIN}/imgs/river03.jpg")
+    assert image.shape == (31, 32, 3) and image[:8, :8].max() < 20 and image[:, 8:].min() > 200
 
 
 def test_the_output_may_lie_in_the_source(archives, make, run):

@@ -93,10 +93,8 @@ class Record:
             )
 
     def clear(self) -> None:
-        """Remove tiles and records of an earlier preparation, and nothing else. Raises DataError where they are not ours."""
+        """Remove tiles and records of an earlier preparation, and nothing else: tiles of another hand stay."""
         if not (self.folder / PREPARED).is_file():
-            if self._foreign():
-                raise DataError(f"{self.folder}: holds tiles that no preparation of ours recorded; move the folder away")
             return
         for folders in self.places.values():
             for folder in folders:
