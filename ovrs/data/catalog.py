@@ -59,6 +59,9 @@ def list_files(known: Registered, layout: Layout) -> list[dict[str, Any]]:
     if not found:
         advice = "prepare the data set again" if known.origin is None else f"see image_suffix in {known.origin}"
         raise DataError(f"{title}: {images} holds no {layout.image_suffix} image; {advice}")
+    found = [path for place, path in enumerate(found) if layout.takes(place, path.name)]
+    if not found:
+        raise DataError(f"{title}: hold_out leaves no image of {images} for {known.split}; see {known.origin}")
     return [
         {"file_name": str(path), "sem_seg_file_name": str(masks / f"{path.name[: -len(suffix)]}{layout.mask_suffix}")}
         for path in found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ import yaml
 import ovrs
 from ovrs.data.masks import KINDS, Kind, MaskEncoding, pack_color
 from ovrs.data.root import resolved
-from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, DataSet, Layout, Split
+from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, DataSet, HoldOut, Layout, Split
 from ovrs.errors import ConfigError, VocabularyError
 from ovrs.vocabulary import Vocabulary, VocabularyClass
 from ovrs.vocabulary_files import class_from_entry, read_color, read_vocabulary
 
-_KEYS = {"name", "title", "classes", "values", "masks", "ignore", "train", "val", "source", "licence", "citation"}
+_KEYS = {"name", "title", "classes", "values", "masks", "ignore", "train", "val", "hold_out", "source", "licence", "citation"}
 _SPLIT_KEYS = {"images", "masks", "image_suffix", "mask_suffix"}
 
 # ``ignore`` in place of a list: whatever no class has.
@@ -89,6 +89,8 @@ def _description(document: dict[str, Any], path: Path) -> Description:
     splits: dict[Split, Layout] = {split: _layout(document[split], split, path.parent) for split in SPLITS if split in document}
     if not splits:
         raise _RefusedError("train", None, "say where the images and masks are, under train, val or both")
+    if "hold_out" in document:
+        splits = _parted(splits, document["hold_out"])
     row = DataSet(
         name=name,
         title=_text(document, "title", name),
@@ -196,6 +198,21 @@ def _layout(entry: object, split: str, folder: Path) -> Layout:
     for key in ("images", "masks"):
         texts[key] = resolved(texts[key], folder)
     return Layout(**texts)
+
+
+def _parted(splits: dict[Split, Layout], entry: object) -> dict[Split, Layout]:
+    """The folder under ``train`` as two splits: what ``hold_out`` names is ``val``."""
+    if "val" in splits or "train" not in splits:
+        raise _RefusedError("hold_out", entry, "it parts the folder under train, so give train and no val")
+    if not isinstance(entry, dict) or len(entry) != 1 or not set(entry) <= {"every", "names"}:
+        raise _RefusedError("hold_out", entry, "give every: N (each N-th image by name) or names: PATTERN, as in tile8_*")
+    every, names = entry.get("every", 0), entry.get("names", "")
+    if not isinstance(every, int) or isinstance(every, bool) or ("every" in entry and every < 2):
+        raise _RefusedError("hold_out.every", every, "give a whole number, 2 or more")
+    if not isinstance(names, str) or ("names" in entry and not names):
+        raise _RefusedError("hold_out.names", names, "give a pattern of file names, as tile8_*")
+    rule = HoldOut(every, names)
+    return {split: replace(splits["train"], hold_out=rule, held=split == "val") for split in SPLITS}
 
 
 def _text(document: dict[str, Any], key: str, standard: str) -> str:

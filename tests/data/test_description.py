@@ -11,7 +11,7 @@ from PIL import Image
 
 from ovrs.config import add_ovrs_config
 from ovrs.data import catalog
-from ovrs.data.catalog import encoding_of, register_files, vocabulary_of
+from ovrs.data.catalog import encoding_of, load_split, register_files, vocabulary_of
 from ovrs.data.description import find_description, read_description
 from ovrs.data.loaders import build_test_loader
 from ovrs.data.mapper import SegmentationMapper
@@ -54,12 +54,12 @@ def described(folder, **changes):
     return path
 
 
-def with_mask(folder, mask):
+def with_mask(folder, mask, stem="a"):
     """One image and its mask where ``FIELDS`` says."""
     for name in ("photos", "labels"):
         (folder / name).mkdir(exist_ok=True)
-    Image.new("RGB", mask.size, (90, 120, 60)).save(folder / "photos/a.jpg")
-    mask.save(folder / "labels/a.png")
+    Image.new("RGB", mask.size, (90, 120, 60)).save(folder / f"photos/{stem}.jpg")
+    mask.save(folder / f"labels/{stem}.png")
 
 
 def labels_of(path):
@@ -278,3 +278,27 @@ def test_the_examples_of_the_documentation_are_valid(tmp_path):
         path.write_text(example)
         names.append(read_description(path).row.name)
     assert names == ["my_fields", "isaid512"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "held"), [({"every": 2}, ["a", "c", "e"]), ({"names": "[bd].jpg"}, ["b", "d"])], ids=["every", "names"]
+)
+def test_hold_out_parts_one_folder(tmp_path, rule, held):
+    for name in "abcde":
+        with_mask(tmp_path, Image.new("L", (4, 4), 4), stem=name)
+    register_files((str(described(tmp_path, hold_out=rule)),))
+    stems = {split: [Path(entry["file_name"]).stem for entry in load_split(f"my_fields_{split}")] for split in ("train", "val")}
+    assert stems == {"train": sorted(set("abcde") - set(held)), "val": held}
+
+
+@pytest.mark.parametrize("rule", [{"every": 1}, {"every": "two"}, {"names": ""}, {"share": 0.2}, {"every": 2, "names": "a*"}, 5])
+def test_a_hold_out_rule_that_cannot_work_is_refused(tmp_path, rule):
+    with pytest.raises(ConfigError, match="hold_out"):
+        read_description(described(tmp_path, hold_out=rule))
+
+
+def test_a_hold_out_that_leaves_nothing_is_named(tmp_path):
+    with_mask(tmp_path, Image.new("L", (4, 4), 4))
+    register_files((str(described(tmp_path, hold_out={"every": 2})),))
+    with pytest.raises(DataError, match="hold_out leaves no image"):
+        load_split("my_fields_train")

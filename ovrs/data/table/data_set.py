@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,13 +18,39 @@ IGNORE_LABEL = 255
 
 
 @dataclass(frozen=True)
+class HoldOut:
+    """A rule that sets images of one folder apart: every so many-th in the order of names, or those whose names match.
+
+    Attributes:
+        every: the first image and each ``every``-th after it are held out; 0 = none by this.
+        names: a pattern with ``*`` and ``?`` for whole file names; "" = none by this.
+    """
+
+    every: int = 0
+    names: str = ""
+
+    def holds(self, place: int, name: str) -> bool:
+        """Whether the image at ``place`` (from 0) of the sorted folder is held out."""
+        return bool(self.every and place % self.every == 0) or bool(self.names and fnmatch.fnmatchcase(name, self.names))
+
+
+@dataclass(frozen=True)
 class Layout:
-    """Where the files of one split are, relative to the root of all data sets; an image and its mask share their stem."""
+    """Where the files of one split are, relative to the root of all data sets; an image and its mask share their stem.
+
+    Where ``hold_out`` is given the split is a part of the folder: what is ``held`` out, or what is left.
+    """
 
     images: str
     masks: str
     image_suffix: str = ".png"
     mask_suffix: str = ".png"
+    hold_out: HoldOut | None = None
+    held: bool = False
+
+    def takes(self, place: int, name: str) -> bool:
+        """Whether the image at ``place`` of the sorted folder is of this split."""
+        return self.hold_out is None or self.hold_out.holds(place, name) == self.held
 
 
 @dataclass(frozen=True)
