@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from ovrs.engine.checkpointer import Checkpointer, plain
-from ovrs.files import written_whole
+from ovrs.engine.checkpointer import Checkpointer, write_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +60,7 @@ class BestWeights:
             logger.info("%s %.2f; the best stays %.2f of iteration %d", metric, value, known["value"], known["iteration"])
             return False
         self.best = {"metric": metric, "value": float(value), "mIoU": float(tie), "iteration": iteration}
-        with written_whole(self.path) as temporary:
-            torch.save(plain({"model": dict(self.checkpointer.model.state_dict()), "best": self.best}), temporary)
+        write_checkpoint({"model": self.checkpointer.model.state_dict(), "best": self.best}, self.path)
         logger.info("%s %.2f at iteration %d is the best so far: %s", metric, value, iteration, self.path)
         return True
 

@@ -61,13 +61,7 @@ class Checkpointer(DetectionCheckpointer):
         data.update({key: plain(value) for key, value in kwargs.items()})
         path = Path(self.save_dir) / f"{name}.pth"
         self.logger.info("Saving checkpoint to %s", path)
-        with written_whole(path) as temporary:
-            try:
-                torch.save(data, temporary)
-            except RuntimeError as error:  # so torch says that a disk is full
-                raise OutputError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+        write_checkpoint(data, path)
         self.tag_last_checkpoint(path.name)
         self.saved_iteration = kwargs.get("iteration")
         self._clear_away(path)
@@ -167,6 +161,21 @@ class Checkpointer(DetectionCheckpointer):
                         f"training from these weights, give MODEL.WEIGHTS {path} without --resume"
                     ) from error
         return content
+
+
+def write_checkpoint(data: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values to a file that is whole and on the disk when this returns.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with written_whole(path) as temporary:
+        try:
+            torch.save(dict(data), temporary)
+        except RuntimeError as error:  # so torch says that a disk is full
+            raise OutputError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def damage(path: Path) -> str:
