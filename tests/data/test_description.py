@@ -291,7 +291,9 @@ def test_hold_out_parts_one_folder(tmp_path, rule, held):
     assert stems == {"train": sorted(set("abcde") - set(held)), "val": held}
 
 
-@pytest.mark.parametrize("rule", [{"every": 1}, {"every": "two"}, {"names": ""}, {"share": 0.2}, {"every": 2, "names": "a*"}, 5])
+@pytest.mark.parametrize(
+    "rule", [{"every": 1}, {"every": "two"}, {"names": ""}, {"share": 0.2}, {"every": 2, "names": "a*"}, 5]
+)
 def test_a_hold_out_rule_that_cannot_work_is_refused(tmp_path, rule):
     with pytest.raises(ConfigError, match="hold_out"):
         read_description(described(tmp_path, hold_out=rule))

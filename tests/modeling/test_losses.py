@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovrs.modeling.losses import alignment_loss, segmentation_loss, semantic_loss
+from ovrs.modeling.losses import alignment_loss, image_level_loss, segmentation_loss, semantic_loss
 
 
 @pytest.mark.parametrize("ignored", ["negative", "mask"])
@@ -59,3 +59,31 @@ def test_alignment_loss_is_the_cross_entropy_with_each_patch_s_share_of_classes(
     expected = -(0.75 * log_share[0] + 0.25 * log_share[2])
     assert alignment_loss(cost, target, torch.tensor(5.0)).item() == pytest.approx(expected.item(), rel=1e-5)
     assert alignment_loss(cost, torch.full_like(target, 255), torch.tensor(5.0)).item() == 0
+
+
+def test_image_level_loss_is_the_sigmoid_contrast_of_soft_maxima_by_loops():
+    generator = torch.Generator().manual_seed(0)
+    cost = torch.rand(2, 2, 3, 2, 2, generator=generator)
+    target = torch.full((2, 4, 4), 255)
+    target[0, :2], target[0, 3, 3], target[1, :, 0] = 0, 2, 1  # class 2 covers 1/16 of the first image
+    total = 0.0
+    for b in range(2):
+        for n in range(3):
+            share = (target[b] == n).float().mean().item()
+            if 0 < share < 0.1:
+                continue  # too little to be said to be there, or to be absent
+            patches = [5 * cost[b, :, n, y, x].mean().item() for y in range(2) for x in range(2)]
+            score = math.log(sum(math.exp(patch) for patch in patches) / 4) - 1.5
+            truth = 1 / (1 + math.exp(-score))
+            total -= math.log(truth) if share else math.log(1 - truth)
+    found = image_level_loss(cost, target, torch.tensor(5.0), torch.tensor(-1.5), min_share=0.1)
+    assert found.item() == pytest.approx(total / 2, rel=1e-5)
+
+
+def test_image_level_loss_knows_what_an_image_holds_and_not_where():
+    cost = torch.rand(1, 1, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    target = torch.randint(0, 2, (1, 8, 8), generator=torch.Generator().manual_seed(1))
+    arguments = torch.tensor(5.0), torch.tensor(-1.0)
+    moved = target.flatten()[torch.randperm(64, generator=torch.Generator().manual_seed(2))].view(1, 8, 8)
+    assert torch.equal(image_level_loss(cost, target, *arguments), image_level_loss(cost, moved, *arguments))
+    assert not torch.equal(image_level_loss(cost, target, *arguments), image_level_loss(cost, target + 1, *arguments))

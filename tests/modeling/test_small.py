@@ -20,12 +20,13 @@ from ovrs.vocabulary import Vocabulary
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def tiny_alignment():
+def tiny_alignment(supervision="pixel"):
     torch.manual_seed(0)
     return DenseAlignment(
         vision_language=tiny_vision_language("full"),
         templates=("{}", "a {}"),
         vision_normalization=PixelNormalization([120.0] * 3, [60.0] * 3),
+        supervision=supervision,
     )
 
 
@@ -45,6 +46,26 @@ def test_bare_cosines_are_scored_at_four_to_a_patch_and_learn_two_halves_of_an_i
         loss.backward()
         optimizer.step()
     assert (model.eval().predict(image, words).labels == target).float().mean() > 0.9
+
+
+def test_from_what_images_hold_patches_learn_which_of_them_it_is():
+    model = tiny_alignment("image")
+    words = Vocabulary.parse("water,roof")
+    dark, bright = torch.zeros(3, 32, 32, dtype=torch.uint8), torch.full((3, 32, 32), 220, dtype=torch.uint8)
+    labels = [torch.full((32, 32), index) for index in range(2)]
+    batch = [
+        {"image": image, "sem_seg": label, "vocabulary": words} for image, label in zip((dark, bright), labels, strict=True)
+    ]
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 3e-3)
+    for _ in range(60):
+        loss = model.train()(batch)["loss_align"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for entry in batch:
+        assert (model.eval().predict(entry["image"], words).labels == entry["sem_seg"]).float().mean() > 0.9
+    with pytest.raises(ConfigError, match="choose pixel or image"):
+        tiny_alignment("video")
 
 
 def test_an_encoder_starts_from_what_the_pre_training_left(tmp_path):
