@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from torch.utils.data import DataLoader, Dataset
 
@@ -34,7 +36,12 @@ class Loader(DataLoader[Any]):
     def __init__(self, cfg: CfgNode, dataset: Dataset[Any], **keys: Any) -> None:
         start = functools.partial(_start, tuple(cfg.DATASETS.FILES))
         super().__init__(
-            _Caught(dataset), num_workers=worker_count(cfg), worker_init_fn=start, collate_fn=_first_error_or_list, **keys
+            _Caught(dataset),
+            num_workers=worker_count(cfg),
+            worker_init_fn=start,
+            collate_fn=_first_error_or_list,
+            generator=torch.Generator(),  # each start draws from it: from the global one, a resumed training draws once more
+            **keys,
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
@@ -68,4 +75,5 @@ def _first_error_or_list(batch: Any) -> Any:
 
 
 def _start(files: Sequence[str], _: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the process that reads from these decides
     register_files(files)
