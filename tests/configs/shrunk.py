@@ -1,0 +1,54 @@
+"""The published configurations at a size that trains in a second: every line of a file stays as it is, encoders are narrow.
+
+Depths, patches, layers read and activations are those that the file's names stand for; widths are 16 or 32, and lengths in
+pixels a quarter.
+"""
+
+import copy
+
+import open_clip
+import pytest
+import timm
+
+from ovrs.config import load_config
+from ovrs.modeling.encoders import guidance
+
+SHRINK = 4  # of every length in pixels: 384 becomes 96
+SIDE = 384 // SHRINK
+
+WIDTHS = [
+    *("MODEL.COST.DIM", "16", "MODEL.COST.KERNEL", "3", "MODEL.REFINEMENT.HEADS", "2", "MODEL.REFINEMENT.WINDOW", "3"),
+    *("MODEL.REFINEMENT.CLASS_PADDING", "20", "MODEL.DECODER.DIMS", "[16, 16]", "MODEL.BACK_PROJECTION.HIDDEN", "[16, 16]"),
+    *("MODEL.GUIDANCE.SPATIAL_DIM", "8", "MODEL.GUIDANCE.TEXT_DIM", "8", "MODEL.GUIDANCE.DECODER_DIMS", "[4, 4]"),
+    *("MODEL.DEVICE", "cpu", "TEST.INFERENCE", "whole"),
+]
+NO_WEIGHT_FILES = ["MODEL.VISION_LANGUAGE.WEIGHTS", "", "MODEL.GUIDANCE.WEIGHTS", ""]
+
+
+def shrunk_config(path):
+    """The file with narrow blocks and short sides, and no weights to read."""
+    asked = load_config(str(path)).MODEL
+    sides = ["MODEL.FIXED_SIZE", str(asked.FIXED_SIZE // SHRINK)]
+    sides += ["MODEL.GUIDANCE.INPUT_SIZE", str(asked.GUIDANCE.INPUT_SIZE // SHRINK)]
+    return load_config(str(path), [*WIDTHS, *NO_WEIGHT_FILES, *sides])
+
+
+@pytest.fixture
+def narrow_encoders(monkeypatch):
+    """CLIP, SAM and Hiera under their own names, but narrow."""
+    published_hiera = timm.create_model
+
+    def narrow_clip(name, **kwargs):
+        sizes = copy.deepcopy(open_clip.get_model_config(name))
+        sizes["embed_dim"] = 24
+        sizes["vision_cfg"].update(width=32, head_width=16)
+        sizes["text_cfg"].update(width=32, heads=2, layers=2)
+        return open_clip.CLIP(**sizes)
+
+    def narrow_hiera(name, **kwargs):
+        return published_hiera(name, **kwargs, embed_dim=16, num_heads=2)
+
+    narrow_sams = {name: (depth, 16, 2, blocks) for name, (depth, _, _, blocks) in guidance.SAM_SIZES.items()}
+    monkeypatch.setattr(open_clip, "create_model", narrow_clip)
+    monkeypatch.setattr(timm, "create_model", narrow_hiera)
+    monkeypatch.setattr(guidance, "SAM_SIZES", narrow_sams)
