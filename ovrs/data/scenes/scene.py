@@ -71,7 +71,7 @@ class Scene:
     @cached_property
     def description(self) -> str:
         """Some sentences that name what is there, how much, where, the season and the climate; nothing that is not there."""
-        return describe(self.labels, self.things, self.setting, self.plan.snow, self.stream(1))
+        return describe(self.labels, self.instances, self.things, self.setting, self.plan.snow, self.stream(1))
 
     @cached_property
     def expressions(self) -> tuple[Expression, ...]:

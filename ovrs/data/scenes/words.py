@@ -42,19 +42,25 @@ _SHARES = ((0.72, "almost all"), (0.55, "most"), (0.42, "about half"), (0.28, "a
 
 
 def describe(
-    labels: NDArray[np.uint8], things: Sequence[Instance], setting: Setting, snow: bool, rng: np.random.Generator
+    labels: NDArray[np.uint8],
+    instances: NDArray[np.int32],
+    things: Sequence[Instance],
+    setting: Setting,
+    snow: bool,
+    rng: np.random.Generator,
 ) -> str:
     """Some sentences: what covers it, what can be counted and where, the season and the climate.
 
     Args:
         labels: uint8 [H, W].
-        things: the scene's instances.
+        instances: int32 [H, W], the instance map.
+        things: its instances.
         setting: where and when.
         snow: whether snow lies.
         rng: chooses the phrases.
     """
     numbers = {label: sum(thing.label == label for thing in things) for label in COUNTED}
-    counted = _counts(labels, numbers, rng)
+    counted = _counts(np.where(instances > 0, labels, 255), numbers, rng)
     opening, covers = _covers(labels, numbers, rng)
     middle = [*covers, *counted]
     if len(middle) > 2 and rng.random() < 0.4:
@@ -98,14 +104,14 @@ def _covers(labels: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random
     return opening, sentences
 
 
-def _counts(labels: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random.Generator) -> list[str]:
-    """Sentences of what can be counted, two kinds in each."""
+def _counts(counted: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random.Generator) -> list[str]:
+    """Sentences of what can be counted, two kinds in each; ``counted`` holds the labels of instances and 255 elsewhere."""
     phrases = []
     for label, nouns in COUNTED.items():
         number = numbers[label]
         if number:
             one, many = nouns[int(rng.integers(len(nouns)))]
-            where = _where(labels == label, rng) if rng.random() < 0.7 else ""
+            where = _where(counted == label, rng) if rng.random() < 0.7 else ""
             phrases.append(f"{_amount(number)} {one if number == 1 else many}{where}")
     phrases = [phrases[int(k)] for k in rng.permutation(len(phrases))]
     sentences = []
