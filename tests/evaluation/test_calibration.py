@@ -69,6 +69,12 @@ def test_saturated_scores_are_decided_as_the_plain_argmax_does_at_0(tmp_path):
     assert report["summary"]["u-mIoU"] == 100 == report["calibration_curve"][0]["u-mIoU"]
 
 
+def test_a_certain_seen_name_is_worth_a_logit_of_less_than_14(tmp_path):
+    scores = np.array([1.0, 0.5, 0.0, 0.0, 0.0], np.float32)[:, None, None]
+    curve = evaluate(tmp_path, np.array([[1]]), scores, grid=(13.5, 14.0))["calibration_curve"]
+    assert [row["u-mIoU"] for row in curve] == [0, 100]
+
+
 def test_the_choice_is_the_best_mean_over_folds():
     choice = choose_constant([0.0, 1.0, 2.0, 3.0], {"a": [0, 30, 20, 0], "b": [0, 10, 28, 0], "c": [0, 20, 12.5, 0]})
     assert (choice.constant, choice.mean, choice.at_edge) == (2.0, pytest.approx(60.5 / 3), False)
