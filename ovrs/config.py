@@ -66,6 +66,7 @@ def _add_model(cfg: CfgNode) -> None:
     guidance = model.GUIDANCE = CfgNode()
     # sam_vit_b | sam_vit_l | sam_vit_h | timm:<model> (a pyramid) | clip (the vision-language encoder's own features)
     guidance.NAME = "sam_vit_l"
+    # A SAM checkpoint as published; for timm: a file under timm's or SAM 2's names, or "imagenet"; "" as above.
     guidance.WEIGHTS = ""
     # F_g^1, F_g^2, F_g^3: blocks counted from 1 as the paper does, or "neck"; for timm, the pyramid's levels from 0;
     # for clip, two blocks (the dense output is the third).
