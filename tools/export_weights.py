@@ -3,7 +3,8 @@ r"""Turn a training checkpoint into weights to share: safetensors, without the o
     python tools/export_weights.py output/mini/model_final.pth configs/mini/aeroseg.safetensors --half \
         --about "configuration=configs/mini/aeroseg.yaml" "data=procedural scenes"
 
-They load like any other: MODEL.WEIGHTS, or --weights of the demo. Half precision is widened again when it is loaded.
+Where the training kept a running average of its weights (SOLVER.EMA_DECAY), the average is what is exported. They load like any
+other: MODEL.WEIGHTS, or --weights of the demo. Half precision is widened again when it is loaded.
 """
 
 from __future__ import annotations
