@@ -197,7 +197,7 @@ def _layout(entry: object, split: str, folder: Path) -> Layout:
         texts[key] = value
     for key in ("images", "masks"):
         texts[key] = resolved(texts[key], folder)
-    return Layout(**texts)
+    return Layout(texts["images"], texts["masks"], texts["image_suffix"], texts["mask_suffix"])
 
 
 def _parted(splits: dict[Split, Layout], entry: object) -> dict[Split, Layout]:
