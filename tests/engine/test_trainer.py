@@ -6,10 +6,8 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from ovrs.config import load_config
-from ovrs.engine.launch import launch
 from ovrs.engine.setup import choose_device
 from ovrs.engine.trainer import Trainer, TrainingStep
-from ovrs.errors import ConfigError
 
 
 def trained(config_file, *options, resume=False):
@@ -117,16 +115,6 @@ def test_a_loss_that_is_not_finite_stops_the_training(config_file):
     with EventStorage(), pytest.raises(FloatingPointError):
         step.run_step()
     assert not model.a.isnan().any()
-
-
-def test_launch_calls_main_in_this_process_and_gives_its_answer():
-    assert launch(lambda a, b: a + b, 1, args=(2, 3)) == 5
-    assert launch(lambda: "cpu", 0) == "cpu"
-
-
-def test_more_gpus_than_there_are_is_an_error():
-    with pytest.raises(ConfigError, match="--num-gpus is 99"):
-        launch(print, 99)
 
 
 def test_a_missing_cuda_device_becomes_the_cpu(config_file, monkeypatch):
