@@ -4,6 +4,9 @@
 
 Reads inference/<data set>/report.json of each run folder. Runs whose names differ only in a trailing _seedN are one group;
 --group-by takes a configuration key instead, read from each run's config.yaml. Deviations are those of a sample (n - 1).
+
+Where tools/calibrate.py has chosen a constant for a group, --constants aeroseg=0.5 catseg=1.25 reads the calibrated figures
+from the curves in the reports (TEST.CALIBRATION_GRID), so that nothing need be evaluated again.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from ovrs.errors import DataError, OvrsError
-from ovrs.evaluation.comparison import FIGURES, as_csv, as_markdown, compare, without_seed
+from ovrs.evaluation.comparison import FIGURES, as_csv, as_markdown, calibrated, compare, without_seed
 from ovrs.evaluation.runs import Run, read_runs
 from ovrs.files import written_whole
 
@@ -38,6 +41,17 @@ def value_of(key: str, run: Run) -> str:
     return str(value)
 
 
+def constant(text: str) -> tuple[str, float]:
+    """NAME=VALUE as a group and its constant."""
+    name, mark, value = text.rpartition("=")
+    try:
+        if not (name and mark):
+            raise ValueError
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER, as in aeroseg=0.5") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -46,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--dataset", help="only this data set, as isaid_val; otherwise a line for each that a run was tested on"
     )
     parser.add_argument("--group-by", default="name", metavar="KEY", help="'name' (without _seedN), or a configuration key")
+    parser.add_argument(
+        "--constants", nargs="+", default=[], type=constant, metavar="NAME=C", help="calibration constants of groups"
+    )
     parser.add_argument("--figures", nargs="+", default=list(FIGURES), metavar="NAME", help="names in report.json's summary")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table there")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write mean, std and n as CSV")
@@ -53,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runs = read_runs(args.runs, args.dataset)
         group_of = without_seed if args.group_by == "name" else functools.partial(value_of, args.group_by)
+        constants = dict(args.constants)
+        names = {group_of(run) for run in runs}
+        if unknown := sorted(set(constants) - names):
+            raise DataError(f"--constants: no run belongs to {unknown[0]!r}; the groups are {', '.join(sorted(names))}")
+        runs = [calibrated(run, constants[group_of(run)]) if group_of(run) in constants else run for run in runs]
         groups = compare(runs, args.figures, group_of)
         for path, text in ((args.markdown, as_markdown(groups)), (args.csv, as_csv(groups))):
             if path is not None:

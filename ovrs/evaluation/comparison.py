@@ -6,8 +6,9 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ovrs.errors import DataError
 from ovrs.evaluation.report_files import markdown_table, table_csv
 from ovrs.evaluation.runs import Run
 
@@ -52,6 +53,23 @@ class Group:
 def without_seed(run: Run) -> str:
     """The run's name without a trailing ``_seedN``: the name of its configuration."""
     return re.sub(r"[_-]seed[_-]?\d+$", "", run.name)
+
+
+def calibrated(run: Run, constant: float) -> Run:
+    """The run with the figures ``calibrated-...`` that its calibration curve has at ``constant``.
+
+    Raises:
+        DataError: the report has no curve, or none at this constant.
+    """
+    for row in run.curve:
+        if math.isclose(row["constant"], constant, abs_tol=1e-9):
+            figures = {f"calibrated-{name}": value for name, value in row.items() if name != "constant"}
+            return replace(run, summary={**run.summary, **figures})
+    known = ", ".join(f"{row['constant']:g}" for row in run.curve) or "none"
+    raise DataError(
+        f"{run.folder}: its report on {run.dataset} has no figures at the constant {constant:g} (there are: {known}); "
+        "evaluate it again with this constant in TEST.CALIBRATION_GRID"
+    )
 
 
 def compare(

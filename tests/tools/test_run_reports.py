@@ -56,6 +56,19 @@ def test_runs_are_grouped_by_name_without_the_seed(runs, capsys, tmp_path):
     assert (first["run"], first["mIoU mean"], first["mIoU std"], first["mIoU n"]) == ("aeroseg", "23.0000", "3.6056", "3")
 
 
+def test_calibrated_figures_come_from_the_curves_at_a_group_s_constant(tmp_path, capsys):
+    curves = ((0.0, 10.0), (0.5, 14.0)), ((0.0, 12.0), (0.5, 18.0))
+    runs = [write_run(tmp_path / f"aeroseg_seed{seed}", {"h-mIoU": 9.0}, curve) for seed, curve in enumerate(curves)]
+    assert compare_runs.main([*runs, "--constants", "aeroseg=0.5", "--figures", "calibrated-h-mIoU"]) == 0
+    assert cells(capsys.readouterr().out)[2] == ["aeroseg", "isaid_val", "16.00 ± 2.83 (2)"]
+    assert compare_runs.main([*runs, "--constants", "aeroseg=0.7"]) == 2
+    assert "at the constant 0.7 (there are: 0, 0.5)" in capsys.readouterr().err
+    assert compare_runs.main([*runs, "--constants", "catseg=0.5"]) == 2
+    assert "no run belongs to 'catseg'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        compare_runs.main([*runs, "--constants", "0.5"])
+
+
 def test_runs_are_grouped_by_a_configuration_key(runs, capsys):
     assert compare_runs.main([*runs, "--group-by", "SOLVER.BASE_LR", "--figures", "mIoU"]) == 0
     assert [row[0] for row in cells(capsys.readouterr().out)[2:]] == ["0.001", "0.002"]
