@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from ovrs.data.table import IGNORE_LABEL
 from ovrs.data.workers import worker_count
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
 
 # What is looked at of each data set before every training, and of scenes, which are drawn and not prepared by anyone.
 SPOT_CHECKS = 8
@@ -56,10 +59,12 @@ class DataCheck:
         sizes: how many images have each width and height.
         pixels: of each class, and last the ignored ones.
         images: in how many images each class occurs.
+        leaking: unseen classes of which a training nevertheless sees labels.
     """
 
     name: str
     vocabulary: Vocabulary
+    leaking: tuple[str, ...] = ()
     total: int = 0
     looked_at: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -91,6 +96,8 @@ class DataCheck:
             lines += self._class_lines()
             if self.absent:
                 lines.append(f"  never occurs: {', '.join(self.absent)}")
+        if self.leaking:
+            lines.append(f"  {_leak(self.leaking)}")
         for kind, count in Counter(problem.kind for problem in self.problems).items():
             texts = [problem.text for problem in self.problems if problem.kind == kind]
             lines.append(f"  PROBLEM: {kind} ({count:,})")
@@ -140,11 +147,15 @@ def check_data(cfg: CfgNode) -> list[DataCheck]:
 def spot_check(cfg: CfgNode) -> None:
     """Look at a few images and masks of each data set, those that a training would begin to fail on after an hour.
 
+    A warning names unseen classes of which training sees labels.
+
     Raises:
         DataError: the first problem, by file and value.
     """
     for name in _names(cfg):
         entries = dataset_dicts(cfg, name)
+        if leaking := _leaking(cfg, name):
+            logger.warning("%s: %s", name, _leak(leaking))
         if "scene_seed" in entries[0]:
             continue
         for entry in _spread(entries):
@@ -179,8 +190,19 @@ def _names(cfg: CfgNode) -> list[str]:
     return list(dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)))
 
 
+def _leaking(cfg: CfgNode, name: str) -> tuple[str, ...]:
+    """The unseen classes of a training set whose labels the configuration leaves in."""
+    if name not in cfg.DATASETS.TRAIN or cfg.DATASETS.TRAIN_CLASSES != "all":
+        return ()
+    return tuple(cls.name for cls in vocabulary_of(name).classes if not cls.seen)
+
+
+def _leak(names: Sequence[str]) -> str:
+    return f"trained on, though called unseen: {', '.join(names)} (DATASETS.TRAIN_CLASSES is all; seen hides their labels)"
+
+
 def _check_data_set(cfg: CfgNode, name: str) -> DataCheck:
-    check = DataCheck(name, vocabulary_of(name))
+    check = DataCheck(name, vocabulary_of(name), _leaking(cfg, name))
     try:
         entries = [{**entry, "dataset_name": name} for entry in list_entries(name)]
     except DataError as error:

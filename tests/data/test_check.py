@@ -128,6 +128,17 @@ def test_the_spot_check_finds_a_wrong_mapping_at_once(isaid_root, cfg):
         spot_check(cfg)
 
 
+def test_unseen_classes_that_are_trained_on_are_named(isaid_root, cfg, caplog):
+    spot_check(cfg)
+    assert "though called unseen" not in check_data(cfg)[0].report() + caplog.text
+    cfg.DATASETS.TRAIN_CLASSES = "all"
+    train, val = check_data(cfg)
+    named = "trained on, though called unseen: tennis court, bridge, small vehicle, helicopter, soccer ball field, harbor ("
+    assert named in train.report() and "though called unseen" not in val.report()
+    spot_check(cfg)
+    assert f"isaid_train: {named}" in caplog.text and "isaid_val" not in caplog.text
+
+
 def test_the_spot_check_reads_only_a_few_files(isaid_root, cfg, monkeypatch):
     from ovrs.data import check
 
