@@ -55,7 +55,8 @@ def list_files(known: Registered, layout: Layout) -> list[dict[str, Any]]:
         if not folder.is_dir():
             raise DataError(f"{title}: no folder {folder}{_way_out(known, layout)}")
     suffix = layout.image_suffix.lower()
-    found = sorted(path for path in images.iterdir() if path.name.lower().endswith(suffix) and not path.name.startswith("."))
+    found = [path for path in images.iterdir() if path.name.lower().endswith(suffix) and not path.name.startswith(".")]
+    found.sort(key=lambda path: path.name)  # paths themselves sort by the platform's rules, and hold_out counts places
     if not found:
         advice = "prepare the data set again" if known.origin is None else f"see image_suffix in {known.origin}"
         raise DataError(f"{title}: {images} holds no {layout.image_suffix} image; {advice}")

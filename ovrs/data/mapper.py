@@ -24,6 +24,9 @@ from ovrs.vocabulary import Vocabulary
 
 # Drawing a scene costs ten times what reading and augmenting one does, so each worker keeps what it has drawn, up to this.
 KEPT_BYTES = 2**30
+
+# Modes of more than 8 bits a channel. Pillow turns them to RGB by cutting off, which leaves most of an image white or black.
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _kept_scenes: dict[tuple[int, int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 
 
@@ -152,12 +155,19 @@ def read_entry(entry: dict[str, Any], kind: Kind) -> tuple[NDArray[np.uint8], ND
 
 
 def read_rgb(path: str) -> NDArray[np.uint8]:
-    """An 8-bit image as RGB [H, W, 3], turned as its EXIF tag says."""
+    """An 8-bit image as RGB [H, W, 3], turned as its EXIF tag says.
+
+    Raises:
+        DataError: the file cannot be read, or has more than 8 bits a channel.
+    """
     try:
         with Image.open(path) as file:
-            return np.array(ImageOps.exif_transpose(file).convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+            mode = file.mode
+            if mode not in _DEEP_MODES:
+                return np.array(ImageOps.exif_transpose(file).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not readable as an image: {error}") from error
+    raise DataError(f"{path}: has more than 8 bits a channel (mode {mode}); stretch it to 8 bits first")
 
 
 def unknown_codes(unknown: dict[int, int], encoding: MaskEncoding, entry: dict[str, Any]) -> DataError:

@@ -100,15 +100,15 @@ def read_codes(path: str, kind: Kind) -> NDArray[np.integer]:
         with Image.open(path) as file:
             mode, palette = file.mode, file.getpalette("RGB")
             pixels = np.array(file.convert("RGB") if kind == "rgb" else file)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not readable as a label map: {error}") from error
     if kind == "rgb":
-        return _packed(pixels)
+        return pack_colors(pixels)
     if kind == "palette":
         if mode != "P" or palette is None:
             raise DataError(f"{path}: no palette image, but mode {mode}; 'masks: rgb' reads any colours")
         colors = np.full(256, _NO_COLOR, dtype=np.int32)
-        colors[: len(palette) // 3] = _packed(np.array(palette, dtype=np.uint8).reshape(-1, 3))
+        colors[: len(palette) // 3] = pack_colors(np.array(palette, dtype=np.uint8).reshape(-1, 3))
         return colors[pixels]
     if mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
         raise DataError(f"{path}: labels must be one channel of whole numbers, grey or palette; this file has mode {mode}")
@@ -121,6 +121,7 @@ def pack_color(color: Sequence[int]) -> int:
     return red << 16 | green << 8 | blue
 
 
-def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+def pack_colors(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """0xRRGGBB [...] of an RGB image [..., 3]."""
     red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue

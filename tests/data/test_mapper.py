@@ -10,7 +10,7 @@ from ovrs.config import add_ovrs_config
 from ovrs.data.augmentation import QuarterTurnTransform, build_augmentations
 from ovrs.data.crops import RandomSquareCrop
 from ovrs.data.loaders import build_test_loader, build_train_loader, dataset_dicts
-from ovrs.data.mapper import SegmentationMapper, draw_synonyms
+from ovrs.data.mapper import SegmentationMapper, draw_synonyms, read_rgb
 from ovrs.data.table import DATA_SETS
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
@@ -163,6 +163,20 @@ def test_a_truncated_file_is_named(isaid_root, cfg, key):
         file.truncate(60)
     with pytest.raises(DataError, match=entry[key]):
         SegmentationMapper(cfg, False)(entry)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_images_of_more_than_8_bits_are_refused_not_cut_off(tmp_path, kind):
+    Image.fromarray(np.array([[0, 300, 60000]], kind)).save(tmp_path / "deep.tif")
+    with pytest.raises(DataError, match=r"deep\.tif: has more than 8 bits a channel \(mode .+\); stretch it"):
+        read_rgb(str(tmp_path / "deep.tif"))
+
+
+def test_an_image_too_large_to_be_one_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.new("RGB", (8, 8)).save(tmp_path / "bomb.png")
+    with pytest.raises(DataError, match=r"bomb\.png: not readable as an image: .*64 pixels"):
+        read_rgb(str(tmp_path / "bomb.png"))
 
 
 def test_a_batch_draws_one_word_a_class():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ovrs.data.masks import MaskEncoding, pack_color
+from ovrs.data.masks import MaskEncoding, pack_color, pack_colors
 from ovrs.data.preparation.images import read_index, read_rgb
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import DataError
@@ -41,7 +41,7 @@ def from_colors(mapping: Mapping[Color, int]) -> Decoder:
     and its pixels.
     """
     encoding = MaskEncoding("rgb", *_by_label({pack_color(color): label for color, label in mapping.items()}))
-    return lambda data, name: _decoded(encoding, read_rgb(data, name), _packed, name)
+    return lambda data, name: _decoded(encoding, read_rgb(data, name), pack_colors, name)
 
 
 def _by_label(mapping: Mapping[int, int]) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
@@ -68,8 +68,3 @@ def _decoded(
             f"(known: {encoding.summary()}); is this the label archive of this data set?"
         )
     return labels
-
-
-def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
-    red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
-    return red << 16 | green << 8 | blue
