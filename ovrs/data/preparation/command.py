@@ -12,6 +12,7 @@ from pathlib import Path
 from ovrs.data.preparation.recipe import Recipe
 from ovrs.data.preparation.run import Outcome, find_pairs, prepare
 from ovrs.data.preparation.source import Source
+from ovrs.data.root import data_root
 from ovrs.errors import OvrsError
 
 Extension = Callable[[argparse.ArgumentParser], object]
@@ -62,10 +63,9 @@ def command(
 
 def _parser(about: str, tile: int | None, extend: Extension | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about + _SHARED, formatter_class=argparse.RawDescriptionHelpFormatter)
-    root = os.environ.get("DETECTRON2_DATASETS", "datasets")
     parser.add_argument("--source", type=Path, required=True, help="folder with the archives as they were downloaded")
     parser.add_argument(
-        "--output", type=Path, default=Path(root), help="root of all data sets (default: $DETECTRON2_DATASETS, or datasets)"
+        "--output", type=Path, default=data_root(), help="root of all data sets (default: $DETECTRON2_DATASETS, or datasets)"
     )
     shown = f"{tile}" if tile else "0: images stay whole"
     parser.add_argument("--tile", type=_count, default=tile, help=f"side of a tile in pixels, 0 for none (default: {shown})")

@@ -144,7 +144,8 @@ class Record:
         return notes
 
     def _foreign(self) -> bool:
-        return any(folder.is_dir() and any(folder.iterdir()) for folders in self.places.values() for folder in folders)
+        folders = [folder for pair in self.places.values() for folder in pair if folder.is_dir()]
+        return any(not path.name.startswith(".") for folder in folders for path in folder.iterdir())
 
 
 def _plain(value: Any) -> Any:

@@ -194,6 +194,14 @@ def test_what_a_killed_process_left_is_swept(source, output):
     assert not list(output.rglob(".*"))
 
 
+def test_what_desktops_and_editors_hide_beside_tiles_stays_and_is_no_tile(source, output):
+    images = output / "iSAID_split/train/imgs"
+    (images / ".ipynb_checkpoints").mkdir(parents=True)
+    (images / ".DS_Store").write_bytes(b"icons")
+    assert loop.prepare(recipe(), source, output).cut == COUNT
+    assert (images / ".ipynb_checkpoints").is_dir() and (images / ".DS_Store").read_bytes() == b"icons"
+
+
 def test_a_source_without_images_leaves_no_folder(tmp_path, output):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/readme.txt").write_text("nothing")
