@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
-KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNormAct2d)
 
 
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -25,6 +26,8 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         self.weight, self.bias = given.weight, given.bias
         self.running_mean, self.running_var = given.running_mean, given.running_var
         self.num_batches_tracked = given.num_batches_tracked
+        # timm's go on with a dropout and an activation.
+        self.drop, self.act = getattr(given, "drop", nn.Identity()), getattr(given, "act", nn.Identity())
         self.training = given.training
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -32,8 +35,11 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """[B, C, ...] -> the same, of mean 0 and variance 1 in every channel over all processes while in training."""
-        if not self.training:
-            return super().forward(input)
+        normal = self._normal(input) if self.training else super().forward(input)
+        activated: Tensor = self.act(self.drop(normal))
+        return activated
+
+    def _normal(self, input: Tensor) -> Tensor:
         axes = [axis for axis in range(input.dim()) if axis != 1]
         shape = [1, -1] + [1] * (input.dim() - 2)
         x = input.float()

@@ -22,6 +22,8 @@ NORMS = (
 EMBEDDING_WORDS = ("embed", "position", "cls_token", "pos_")
 
 ENCODERS = ("vision_language", "guidance_encoder")
+# The backbone in front of a small encoder, which may have a rate of its own.
+STEM = "vision_language.visual.conv1.backbone"
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -44,15 +46,15 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
 def parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict[str, Any]]:
     """One group for each pair of learning rate and weight decay that occurs, with every trained parameter exactly once.
 
-    The ``name`` of a group says which parts of the model learn at its rate (``head`` is all beside the encoders).
+    The ``name`` of a group says which parts of the model learn at its rate: the encoders, the ``stem`` of a small one,
+    and ``head``, which is all beside.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     parts: dict[float, dict[str, None]] = {}
     for path, module, name, parameter in _trained(model):
         rate = cfg.SOLVER.BASE_LR * _multiplier(cfg, path)
         groups.setdefault((rate, _weight_decay(cfg, module, name)), []).append(parameter)
-        encoder = path.partition(".")[0]
-        parts.setdefault(rate, {})[encoder if encoder in ENCODERS else "head"] = None
+        parts.setdefault(rate, {})[_part(path)] = None
     return [
         {"params": parameters, "lr": rate, "weight_decay": decay, "name": "+".join(parts[rate])}
         for (rate, decay), parameters in groups.items()
@@ -69,12 +71,18 @@ def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Paramet
                 yield path, module, name, parameter
 
 
-def _multiplier(cfg: CfgNode, path: str) -> float:
+def _part(path: str) -> str:
     encoder = path.partition(".")[0]
-    if encoder == "vision_language":
-        stem = path.startswith("vision_language.visual.conv1.backbone")
-        return cfg.SOLVER.VISION_LANGUAGE_MULTIPLIER * (cfg.SOLVER.STEM_MULTIPLIER if stem else 1.0)
-    return cfg.SOLVER.GUIDANCE_MULTIPLIER if encoder == "guidance_encoder" else 1.0
+    return "stem" if path.startswith(STEM) else encoder if encoder in ENCODERS else "head"
+
+
+def _multiplier(cfg: CfgNode, path: str) -> float:
+    solver = cfg.SOLVER
+    return {
+        "vision_language": solver.VISION_LANGUAGE_MULTIPLIER,
+        "stem": solver.VISION_LANGUAGE_MULTIPLIER * solver.STEM_MULTIPLIER,
+        "guidance_encoder": solver.GUIDANCE_MULTIPLIER,
+    }.get(_part(path), 1.0)
 
 
 def _weight_decay(cfg: CfgNode, module: nn.Module, name: str) -> float:

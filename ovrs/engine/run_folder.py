@@ -106,6 +106,13 @@ def read_account(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def last_training(path: Path) -> dict[str, Any]:
+    """The account of the last training among those of a folder, evaluations left out; empty where there is none."""
+    account = read_account(path)
+    jobs = [*account.get("earlier", []), account]
+    return next((job for job in reversed(jobs) if job.get("job") == "training"), {})
+
+
 def git_state(folder: Path) -> dict[str, Any]:
     """Revision of the checkout whose package ``folder`` is, and whether it differs from it; "unknown" outside of one."""
     unknown = {"revision": "unknown", "dirty": "unknown"}

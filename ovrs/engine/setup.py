@@ -18,7 +18,7 @@ from detectron2.utils.logger import setup_logger
 
 from ovrs.config import find_config, load_config
 from ovrs.data.catalog import register_files
-from ovrs.engine.run_folder import RUN_FILE, read_account
+from ovrs.engine.run_folder import RUN_FILE, last_training
 from ovrs.errors import ConfigError, OutputError
 from ovrs.files import written_whole
 
@@ -76,11 +76,11 @@ def settle_seed(cfg: CfgNode, *, resume: bool) -> CfgNode:
     """The configuration with the seed that is used: a negative ``SEED`` is drawn here, for all processes alike.
 
     Args:
-        resume: a seed that an earlier start drew for this ``OUTPUT_DIR`` is used again.
+        resume: the seed of the last training in this ``OUTPUT_DIR`` is used again.
     """
     if cfg.SEED >= 0:
         return cfg
-    earlier = read_account(Path(cfg.OUTPUT_DIR) / RUN_FILE).get("seed") if resume else None
+    earlier = last_training(Path(cfg.OUTPUT_DIR) / RUN_FILE).get("seed") if resume else None
     drawn = earlier if isinstance(earlier, int) else secrets.randbelow(2**30)
     seed = comm.all_gather(drawn)[0]
     logger.info("SEED is %d; used is %d, %s", cfg.SEED, seed, "drawn before" if earlier is not None else "drawn now")

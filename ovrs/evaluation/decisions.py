@@ -48,6 +48,9 @@ def decide(scores: Tensor, truth: Tensor, seen: Sequence[bool], ignore_label: in
         truth: labels [H, W].
         seen: for each of the N classes, whether training saw its labels.
         ignore_label: the label of pixels that do not count.
+
+    Raises:
+        ValueError: a score of a counted pixel is not a number.
     """
     truth = truth.to(scores.device).flatten()
     counted = (truth != ignore_label).nonzero()[:, 0]
@@ -58,6 +61,8 @@ def decide(scores: Tensor, truth: Tensor, seen: Sequence[bool], ignore_label: in
     if len(scores) > len(seen):
         background = _best(scores, [len(seen)]).flatten(1).index_select(1, counted)
         plain, rest = _better(foreground, background), _better(best_unseen, background)
+    if (foreground[0] + rest[0] + best_seen[0]).isnan().any():
+        raise ValueError("scores that are not numbers (NaN) decide nothing")
     true = truth[counted]
     is_seen = torch.tensor(list(seen), device=true.device)[true.clamp(0, len(seen) - 1).long()]
     grouped = torch.where(is_seen, best_seen[1], best_unseen[1])

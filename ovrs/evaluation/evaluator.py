@@ -63,14 +63,17 @@ class SegmentationEvaluator(DatasetEvaluator):
         One channel more than classes is a background, which is none of them.
 
         Raises:
-            DataError: the scores have another size than the labels, or do not belong to the classes.
+            DataError: the scores have another size than the labels, do not belong to the classes, or are not numbers.
             ValueError: a label is neither a class nor the ignored one.
         """
         for entry, output in zip(inputs, outputs, strict=True):
             self._check(entry, output)
             labels, scores = entry["sem_seg"], output["sem_seg"]
             truth = labels.cpu().numpy()
-            decision = decide(scores, labels, self.tallies.seen, self.ignore_label)
+            try:
+                decision = decide(scores, labels, self.tallies.seen, self.ignore_label)
+            except ValueError as error:
+                raise DataError(f"{entry.get('file_name', 'an image')}: {error}; try MODEL.PRECISION fp32") from error
             own = self.tallies.add(decision, truth, background=len(scores) > self.vocabulary.num_classes)
             if self.examples.size and own.any():
                 name, miou = str(entry.get("file_name", "image")), mean_iou(own, "present")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,10 +26,10 @@ def inputs():
     return x, target
 
 
-def outcome(x, target, momentum):
+def outcome(x, target, kind, momentum):
     """Output, statistics, input gradient and parameter gradients of a small network with all that depends on the batch."""
     torch.manual_seed(1)
-    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, momentum=momentum))
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), kind(3, momentum=momentum))
     return model, x.clone().requires_grad_(), target
 
 
@@ -39,12 +40,12 @@ def loss_of(model, x, target):
     return scores, shared + alignment_loss(cost, target, torch.tensor(2.0))
 
 
-def in_a_process(folder, momentum):
+def in_a_process(folder, *norm):
     from detectron2.utils import comm
 
     x, target = inputs()
     rank = comm.get_rank()
-    model, x, target = outcome(x[rank::2], target[rank::2], momentum)
+    model, x, target = outcome(x[rank::2], target[rank::2], *norm)
     share_batch_norms(model)
     assert isinstance(model[1], SharedBatchNorm)
     scores, loss = loss_of(model, x, target)
@@ -61,17 +62,17 @@ def in_a_process(folder, momentum):
     torch.save(result, folder / f"{rank}.pth")
 
 
-def in_two_processes(folder, momentum):
+def in_two_processes(folder, *norm):
     torch.set_num_threads(1)
     launching.START_METHOD = "fork"
-    launching.launch(in_a_process, 0, num_processes=2, args=(folder, momentum))
+    launching.launch(in_a_process, 0, num_processes=2, args=(folder, *norm))
 
 
-@pytest.mark.parametrize("momentum", [0.1, None])
-def test_two_processes_give_what_one_gives(momentum, tmp_path):
-    assert ended(started(in_two_processes, tmp_path, momentum)) == [0]
+@pytest.mark.parametrize("norm", [(nn.BatchNorm2d, 0.1), (nn.BatchNorm2d, None), (BatchNormAct2d, 0.1)])
+def test_two_processes_give_what_one_gives(norm, tmp_path):
+    assert ended(started(in_two_processes, tmp_path, *norm)) == [0]
     parts = [torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1)]
-    model, x, target = outcome(*inputs(), momentum)
+    model, x, target = outcome(*inputs(), *norm)
     scores, loss = loss_of(model, x, target)
     loss.backward()
     model.eval()

@@ -75,6 +75,20 @@ def test_groups_are_few_and_hold_every_trained_parameter_once(cfg):
     assert len(held) == len(set(held)) == sum(parameter.requires_grad for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_what_has_a_rate_of_its_own_has_a_name_of_its_own(cfg, share):
+    cfg.SOLVER.STEM_MULTIPLIER = share
+    model = Parts()
+    model.vision_language.visual = nn.Module()
+    model.vision_language.visual.conv1 = nn.Module()
+    model.vision_language.visual.conv1.backbone = nn.Linear(4, 4)
+    rates = {}
+    for group in parameter_groups(cfg, model):
+        assert rates.setdefault(group["name"], group["lr"]) == group["lr"]
+    own = {"vision_language+stem": 0.01} if share == 1 else {"vision_language": 0.01, "stem": 0.002}
+    assert rates == pytest.approx({**own, "guidance_encoder": 0.1, "head": 1.0})
+
+
 @pytest.mark.parametrize(("name", "kind"), [("AdamW", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
 def test_the_optimizer_is_the_one_asked_for(cfg, name, kind):
     cfg.SOLVER.OPTIMIZER = name

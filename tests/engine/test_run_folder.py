@@ -42,6 +42,9 @@ def test_a_drawn_seed_is_written_down_repeats_the_run_and_is_kept_on_resume(conf
     same_seed, same = run(tmp_path / "repeated", "SEED", str(seed), *short)
     assert same_seed == seed and torch.equal(same, weights)
     assert run(tmp_path / "drawn", "SEED", "-1", "SOLVER.MAX_ITER", "3", resume=["--resume"])[0] == seed
+    with recorded(load_config(str(config_file), ["SEED", str(seed + 1), "OUTPUT_DIR", str(tmp_path / "drawn")]), "evaluation"):
+        pass  # an evaluation in between has a seed of its own
+    assert run(tmp_path / "drawn", "SEED", "-1", "SOLVER.MAX_ITER", "4", resume=["--resume"])[0] == seed
     other, different = run(tmp_path / "again", "SEED", "-1", *short)
     assert other != seed and not torch.equal(different, weights)
 

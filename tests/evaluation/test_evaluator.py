@@ -104,6 +104,18 @@ def test_scores_of_any_precision_are_read(dtype):
     assert run(evaluator, (entry, {"sem_seg": output["sem_seg"].to(dtype)}))["sem_seg"]["mIoU"] == 100
 
 
+@pytest.mark.parametrize("channel", range(4), ids=["seen", "unseen", "seen, last", "background"])
+def test_scores_that_are_not_numbers_are_refused_where_they_count(channel):
+    evaluator = SegmentationEvaluator("toy_val", VOCABULARY)
+    entry, output = pair([[0, 1, 255]], channels=4)
+    output["sem_seg"][channel, 0, 2] = torch.nan
+    evaluator.process([entry], [output])
+    output["sem_seg"][channel, 0, 1] = torch.nan
+    with pytest.raises(DataError, match=r"tile\.png: scores that are not numbers"):
+        evaluator.process([entry], [output])
+    assert evaluator.tallies.plain.counts.sum() == 2
+
+
 def test_a_band_runs_along_changes_and_the_border():
     labels = np.zeros((9, 12), int)
     labels[:, 8:] = 1
