@@ -111,7 +111,10 @@ def read_codes(path: str, kind: Kind) -> NDArray[np.integer]:
         colors[: len(palette) // 3] = pack_colors(np.array(palette, dtype=np.uint8).reshape(-1, 3))
         return colors[pixels]
     if mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
-        raise DataError(f"{path}: labels must be one channel of whole numbers, grey or palette; this file has mode {mode}")
+        way_out = "; 'masks: rgb' in a description reads colours" if mode in ("RGB", "RGBA") else ""
+        raise DataError(
+            f"{path}: labels must be one channel of whole numbers, grey or palette; this file has mode {mode}{way_out}"
+        )
     return pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)
 
 

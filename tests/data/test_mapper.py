@@ -145,7 +145,10 @@ def test_a_palette_mask_is_read_by_its_indices(isaid_root, cfg):
     [
         (np.full((32, 40), 15, np.uint8), "label 15 on 1280 pixels, but isaid_val has 15 classes"),
         (np.zeros((32, 41), np.uint8), "40 x 32 pixels, but its labels are 41 x 32 pixels"),
-        (np.zeros((32, 40, 3), np.uint8), "one channel of whole numbers.*mode RGB"),
+        (
+            np.zeros((32, 40, 3), np.uint8),
+            "one channel of whole numbers.*mode RGB; 'masks: rgb' in a description reads colours",
+        ),
     ],
 )
 def test_labels_that_cannot_be_right_are_refused(isaid_root, cfg, pixels, message):
