@@ -27,13 +27,12 @@ _JPEG_QUALITY = 95
 _ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
 
 
-def read_rgb(data: bytes, name: str, bands: tuple[int, int, int] | None = None) -> NDArray[np.uint8]:
-    """An image, uint8 [H, W, 3], from the bytes of a file. Grey becomes three equal bands, a palette its colours.
+def read_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
+    """An image, uint8 [H, W, 3], from the bytes of a file: its first three bands, or grey as three, or a palette's colours.
 
     Args:
         data: the file's bytes.
         name: what messages call it.
-        bands: which bands are red, green and blue, from 1; default the first three.
 
     Raises:
         DataError: the bytes are no image, or not of 8 bits.
@@ -41,13 +40,10 @@ def read_rgb(data: bytes, name: str, bands: tuple[int, int, int] | None = None) 
     with _opened(data, name) as raster:
         if raster.dtypes[0] != "uint8":
             raise DataError(f"{name}: its pixels are {raster.dtypes[0]}, expected uint8")
-        if bands is None and raster.count < 3:
+        if raster.count < 3:
             band = raster.read(1)
             return _palette(raster)[band] if raster.colorinterp[0].name == "palette" else np.repeat(band[..., None], 3, axis=2)
-        bands = bands or (1, 2, 3)
-        if max(bands) > raster.count:
-            raise DataError(f"{name}: has {raster.count} bands, bands {bands} are asked for")
-        return np.ascontiguousarray(np.moveaxis(raster.read(list(bands)), 0, 2))
+        return np.ascontiguousarray(np.moveaxis(raster.read([1, 2, 3]), 0, 2))
 
 
 def read_index(data: bytes, name: str) -> NDArray[np.integer]:

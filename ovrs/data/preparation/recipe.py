@@ -7,10 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ovrs.data.preparation.images import read_rgb
 from ovrs.data.preparation.labels import Decoder
 from ovrs.data.preparation.source import Member, Source
 from ovrs.data.preparation.tiling import Tiling
@@ -38,7 +34,6 @@ class Recipe:
         pairs: finds the images and label maps of a source.
         decode: label map bytes into labels 0..N-1 and 255.
         tiling: how images are cut.
-        read_image: image bytes into uint8 [H, W, 3].
         published: tiles of each split in the papers, where they say.
         parameters: whatever else decides the result; kept in the record.
         trim: pixels by which the sides of an image and its label map may differ; both are cut to what they share.
@@ -50,7 +45,6 @@ class Recipe:
     pairs: Callable[[Source], Sequence[Pair]]
     decode: Decoder
     tiling: Tiling
-    read_image: Callable[[bytes, str], NDArray[np.uint8]] = read_rgb
     published: Mapping[Split, int] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     trim: int = 0

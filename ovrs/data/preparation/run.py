@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ovrs.data.preparation.images import is_whole, write_tile
+from ovrs.data.preparation.images import is_whole, read_rgb, write_tile
 from ovrs.data.preparation.recipe import Pair, Recipe, checked_stems
 from ovrs.data.preparation.record import Done, Record
 from ovrs.data.preparation.source import Source
@@ -114,7 +114,7 @@ def _cut_all(recipe: Recipe, record: Record, pairs: Sequence[Pair], workers: int
 
 
 def _cut_pair(recipe: Recipe, record: Record, pair: Pair) -> Done:
-    image = recipe.read_image(pair.image.read(), pair.image.shown)
+    image = read_rgb(pair.image.read(), pair.image.shown)
     labels = recipe.decode(pair.labels.read(), pair.labels.shown)
     image, labels = _of_one_size(recipe, pair, image, labels)
     names, dropped, pixels = [], 0, np.zeros(256, np.int64)

@@ -62,20 +62,16 @@ class Source:
     Args:
         root: a folder, or an archive.
         scratch: where archives that cannot be read in place are unpacked for the time being.
-        archives: which archives to open, by their path from the root; None opens all.
         limits: sizes beyond which an archive is refused.
 
     Raises:
         DataError: there is no such folder, it is empty, or an archive is damaged or refused.
     """
 
-    def __init__(
-        self, root: Path, scratch: Path, archives: re.Pattern[str] | None = None, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, root: Path, scratch: Path, limits: Limits | None = None) -> None:
         self.root = root
         self.archives: list[Path] = []
         self._scratch = scratch
-        self._wanted = archives
         self._limits = limits or Limits()
         self._stack = ExitStack()
         if not root.exists():
@@ -132,7 +128,7 @@ class Source:
                 continue
             if not is_archive(path.name):
                 members.append(Member(inner, path.stat().st_size, None, str(path), _reader(path)))
-            elif self._wanted is None or self._wanted.search(inner):
+            else:
                 self.archives.append(path)
                 members += self._inside(path, path, inner, str(path), 1)
         return members

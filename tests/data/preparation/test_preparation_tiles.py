@@ -41,12 +41,6 @@ def test_grey_palette_and_alpha_become_colours(photo):
     assert np.array_equal(read_rgb(encoded(alpha), "x"), photo)
 
 
-def test_bands_can_be_chosen(photo):
-    assert np.array_equal(read_rgb(encoded(photo, "TIFF"), "x", bands=(3, 1, 2)), photo[..., [2, 0, 1]])
-    with pytest.raises(DataError, match=r"x: has 3 bands, bands \(4, 1, 2\) are asked for"):
-        read_rgb(encoded(photo, "TIFF"), "x", bands=(4, 1, 2))
-
-
 def test_deep_pixels_are_no_photo():
     with pytest.raises(DataError, match="x.tif: its pixels are uint16, expected uint8"):
         read_rgb(encoded(np.zeros((4, 4), np.uint16), "TIFF"), "x.tif")
