@@ -164,7 +164,7 @@ class Trainer(DefaultTrainer):
             return
         self.start_iter = self.iter + 1
         self.best.resume()
-        self._trainer.data_loader = build_train_loader(self.cfg, start=self.start_iter)
+        self._trainer.data_loader = self.build_train_loader(self.cfg, start=self.start_iter)
         logger.info("Resuming at iteration %d of %d", self.start_iter, self.max_iter)
 
     def build_hooks(self) -> list[HookBase | None]:
@@ -236,9 +236,9 @@ class Trainer(DefaultTrainer):
         return build_optimizer(cfg, model)
 
     @classmethod
-    def build_train_loader(cls, cfg: CfgNode) -> Iterable[Batch]:
-        """See :func:`ovrs.data.loaders.build_train_loader`."""
-        return build_train_loader(cfg)
+    def build_train_loader(cls, cfg: CfgNode, *, start: int = 0) -> Iterable[Batch]:
+        """See :func:`ovrs.data.loaders.build_train_loader`; a resumed training begins at ``start``."""
+        return build_train_loader(cfg, start=start)
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader[dict[str, Any]]:

@@ -59,6 +59,20 @@ def test_resuming_restores_optimizer_schedule_and_iteration(config_file):
     assert all(state["step"] == 5 for state in second.optimizer.state.values())
 
 
+def test_a_resumed_training_reads_from_its_own_class_s_loader(config_file):
+    trained(config_file, "SOLVER.MAX_ITER", "1", "DATASETS.TEST", "()")
+    starts = []
+
+    class Own(Trainer):
+        @classmethod
+        def build_train_loader(cls, cfg, *, start=0):
+            starts.append(start)
+            return super().build_train_loader(cfg, start=start)
+
+    Own(load_config(str(config_file))).resume_or_load(resume=True)
+    assert starts == [0, 1]
+
+
 def test_without_resume_a_training_starts_over(config_file):
     trained(config_file, "SOLVER.MAX_ITER", "2")
     again = Trainer(load_config(str(config_file)))
