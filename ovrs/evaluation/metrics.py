@@ -61,10 +61,10 @@ def mean_iou(counts: Counts, over: MeanOver, members: Mask | None = None) -> flo
     return mean(np.nan_to_num(measures.iou)[counted])
 
 
-def split_means(counts: Counts, seen: Mask, over: MeanOver, prefix: str = "") -> dict[str, float]:
+def split_means(counts: Counts, seen: Mask, over: MeanOver) -> dict[str, float]:
     """``s-mIoU``, ``u-mIoU`` and their harmonic mean ``h-mIoU``."""
     means = mean_iou(counts, over, seen), mean_iou(counts, over, ~seen)
-    return {f"{prefix}s-mIoU": means[0], f"{prefix}u-mIoU": means[1], f"{prefix}h-mIoU": harmonic_mean(*means)}
+    return {"s-mIoU": means[0], "u-mIoU": means[1], "h-mIoU": harmonic_mean(*means)}
 
 
 def overall(counts: Counts) -> dict[str, float]:
