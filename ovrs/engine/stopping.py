@@ -25,8 +25,8 @@ PATIENCE_SECONDS = 1.0
 class StopOnSignal(HookBase):
     """After the step in which a signal came to any process, saves a checkpoint and raises SystemExit(128 + signal) in all.
 
-    A signal during an evaluation waits for its end and one more step; a second signal stops at once. Comes right after the
-    hook that saves checkpoints.
+    A signal during an evaluation waits for its end and one more step, but one during the last evaluation, behind the last
+    step, stops at once; so does a second signal. Comes right after the hook that saves checkpoints.
     """
 
     def __init__(self, checkpointer: Checkpointer) -> None:
