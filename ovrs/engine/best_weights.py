@@ -67,5 +67,9 @@ class BestWeights:
     def _metric(self, figures: Mapping[str, float]) -> str:
         if self.metric in figures or "mIoU" not in figures:
             return self.metric
-        logger.info("the test set gives no %s (is a class unseen?); the best weights are chosen by mIoU", self.metric)
+        # Without unseen classes the default is not there by right; what was asked for by name is missed.
+        level = logging.INFO if self.metric == "h-mIoU" else logging.WARNING
+        logger.log(level, "the test set gives no %s (is a class unseen?); the best weights are chosen by mIoU", self.metric)
+        if level == logging.WARNING:
+            logger.warning("TEST.BEST_METRIC can be %s", ", ".join(figures))
         return "mIoU"

@@ -46,6 +46,13 @@ def test_without_unseen_classes_it_is_miou_and_the_log_says_so(best, caplog):
     assert best.consider({"mIoU": 21.0}, 2) and stored(best)["metric"] == "mIoU"
 
 
+def test_a_metric_that_does_not_exist_is_warned_of_with_those_that_do(best, caplog):
+    best.metric = "hIoU"
+    assert best.consider({"mIoU": 20.0, "h-mIoU": 10.0}, 1) and stored(best)["metric"] == "mIoU"
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "no hIoU" in warnings[0] and warnings[1].endswith("can be mIoU, h-mIoU")
+
+
 def test_a_figure_that_is_not_known_replaces_nothing(best, caplog):
     best.consider({"h-mIoU": 1.0, "mIoU": 1.0}, 1)
     assert not best.consider({"h-mIoU": math.nan, "mIoU": 99.0}, 2)
