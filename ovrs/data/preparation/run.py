@@ -69,6 +69,7 @@ def prepare(recipe: Recipe, source: Path, output: Path, workers: int = 4, force:
         waiting = [pair for pair in pairs if (pair.split, pair.stem) not in finished]
         if waiting:
             record.write({**content, "complete": False})
+            record.rewrite(finished.values())  # without the line that a killed run left half written: more would be lost to it
         for done in _cut_all(recipe, record, waiting, workers):
             finished[done.split, done.image] = done
             record.append(done)

@@ -134,6 +134,17 @@ def test_a_torn_note_is_not_believed(source, output):
     assert len(notes.read_text().splitlines()) == COUNT
 
 
+def test_a_torn_note_spoils_no_later_one(source, output, monkeypatch):
+    loop.prepare(recipe(), source, output)
+    notes = output / "iSAID_split/tiles.jsonl"
+    notes.write_text(notes.read_text()[:-30])
+    (output / "iSAID_split/train/imgs/3_00008_00000.png").unlink()
+    monkeypatch.setattr(loop, "write_tile", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loop.prepare(recipe(), source, output)
+    assert {json.loads(line)["image"] for line in notes.read_text().splitlines()} >= {"1", "2", "4", "5"}
+
+
 def test_another_recipe_is_refused_or_starts_anew(source, output):
     loop.prepare(recipe(), source, output)
     before = state(output)
