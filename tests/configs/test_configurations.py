@@ -212,6 +212,26 @@ def test_two_steps_change_what_should_train_and_nothing_else(name, narrow_encode
     assert answer["sem_seg"].shape == (vocabulary.num_classes, SIDE, SIDE)
 
 
+@pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if name.startswith("mini/")])
+def test_a_mini_model_takes_two_steps_that_reach_all_that_trains(name):
+    torch.manual_seed(0)
+    cfg = load(name, [*NO_WEIGHT_FILES, "MODEL.VISION_LANGUAGE.SMALL.STEM_WEIGHTS", "", "MODEL.DEVICE", "cpu"])
+    model = build(cfg).train()
+    optimizer = build_optimizer(cfg, model)
+    vocabulary = vocabulary_of(cfg.DATASETS.TRAIN[0])
+    if cfg.DATASETS.TRAIN_CLASSES == "seen":
+        vocabulary = vocabulary.seen_only()
+    for _ in range(2):
+        images = torch.randint(0, 256, (2, 3, 64, 64))
+        targets = torch.randint(0, vocabulary.num_classes, (2, 64, 64))
+        losses = model([{"image": i, "sem_seg": t, "vocabulary": vocabulary} for i, t in zip(images, targets, strict=True)])
+        assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        assert [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+        optimizer.step()
+
+
 def should_train(key, name, model):
     """Section 4.2: of CLIP the query and value projections, of the guidance encoder nothing, of the rest everything."""
     part = key.partition(".")[0]
