@@ -105,6 +105,17 @@ def list_entries(dataset_name: str) -> list[dict[str, Any]]:
     return scene_dicts(place) if isinstance(place, SceneSplit) else list_files(known, place)
 
 
+def left_out(dataset_name: str) -> list[str]:
+    """Names of the files in a split's image folder that are not read, since they end otherwise than its images do."""
+    known = _registered.get(dataset_name)
+    layout = known.place if known else None
+    if not isinstance(layout, Layout) or not (folder := data_root() / layout.images).is_dir():
+        return []
+    suffix = layout.image_suffix.lower()
+    names = (path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return sorted(name for name in names if not name.lower().endswith(suffix))
+
+
 def load_split(dataset_name: str) -> list[dict[str, Any]]:
     """The dicts of a data set of the table or of a description, as Detectron2's catalog gives them.
 

@@ -16,7 +16,7 @@ from detectron2.config import CfgNode
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ovrs.data.catalog import encoding_of, list_entries, register_files, vocabulary_of
+from ovrs.data.catalog import encoding_of, left_out, list_entries, register_files, vocabulary_of
 from ovrs.data.loaders import dataset_dicts
 from ovrs.data.mapper import read_entry
 from ovrs.data.table import IGNORE_LABEL
@@ -60,11 +60,13 @@ class DataCheck:
         pixels: of each class, and last the ignored ones.
         images: in how many images each class occurs.
         leaking: unseen classes of which a training nevertheless sees labels.
+        left_out: files among the images that are not read; a note, since a folder may serve other ends too.
     """
 
     name: str
     vocabulary: Vocabulary
     leaking: tuple[str, ...] = ()
+    left_out: list[str] = field(default_factory=list)
     total: int = 0
     looked_at: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -98,6 +100,9 @@ class DataCheck:
                 lines.append(f"  never occurs: {', '.join(self.absent)}")
         if self.leaking:
             lines.append(f"  {_leak(self.leaking)}")
+        if self.left_out:
+            shown = ", ".join(self.left_out[:SHOWN]) + (", ..." if len(self.left_out) > SHOWN else "")
+            lines.append(f"  left out, since they end otherwise than the images: {len(self.left_out):,} files ({shown})")
         for kind, count in Counter(problem.kind for problem in self.problems).items():
             texts = [problem.text for problem in self.problems if problem.kind == kind]
             lines.append(f"  PROBLEM: {kind} ({count:,})")
@@ -208,6 +213,7 @@ def _check_data_set(cfg: CfgNode, name: str) -> DataCheck:
     except DataError as error:
         check.problems.append(Problem("no files", str(error)))
         return check
+    check.left_out = left_out(name)
     if entries and "scene_seed" in entries[0]:
         entries = dataset_dicts(cfg, name)
         check.total, entries = len(entries), _spread(entries)

@@ -83,6 +83,15 @@ def test_every_kind_of_problem_is_named_by_file_and_value(isaid_root, cfg):
     assert "PROBLEM: value that no class has (2)" in train.report()
 
 
+def test_files_that_are_not_read_as_images_are_noted(isaid_root, cfg):
+    folder = isaid_root / "iSAID_split/train/imgs"
+    Image.new("RGB", (40, 32)).save(folder / "tile_9.JPG")
+    (folder / ".hidden").write_text("")
+    train, val = check_data(cfg)
+    assert train.left_out == ["tile_9.JPG"] and not val.left_out and not train.problems
+    assert "1 files (tile_9.JPG)" in train.report() and "left out" not in val.report()
+
+
 def test_a_long_list_of_problems_is_cut(isaid_root, cfg):
     add_tiles(isaid_root, 20)
     for index in range(2, 22):
