@@ -34,7 +34,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 }
 
 
-def fold(word: str) -> str:
+def normalized(word: str) -> str:
     """The form in which two words count as the same: case and runs of white space do not matter."""
     return " ".join(word.split()).casefold()
 
@@ -116,7 +116,7 @@ class Vocabulary:
         for cls in self.classes:
             for word in cls.words:
                 _claim(owners, word, f"class {cls.name!r}")
-        if self.background.policy != "none" and fold(BACKGROUND_NAME) in owners:
+        if self.background.policy != "none" and normalized(BACKGROUND_NAME) in owners:
             raise VocabularyError(
                 f"{BACKGROUND_NAME!r} is a class here and also the name of what the background policy "
                 f"{self.background.policy!r} leaves over; drop one of the two"
@@ -206,7 +206,7 @@ def class_from_words(text: str, separator: str) -> VocabularyClass:
 
 
 def _claim(owners: dict[str, str], word: str, owner: str) -> None:
-    key = fold(word)
+    key = normalized(word)
     if key in owners:
         raise VocabularyError(f"{word!r} is given twice: by {owners[key]} and by {owner}")
     owners[key] = owner

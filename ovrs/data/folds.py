@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ovrs.errors import ConfigError
-from ovrs.vocabulary import Vocabulary, VocabularyClass, fold
+from ovrs.vocabulary import Vocabulary, VocabularyClass, normalized
 
 
 def trained_classes(own: Vocabulary, *, seen_only: bool, hidden: Sequence[str] = ()) -> dict[int, VocabularyClass]:
@@ -45,9 +45,9 @@ def evaluated_vocabulary(own: Vocabulary, hidden: Sequence[str] = ()) -> Vocabul
 
 
 def _hidden_labels(own: Vocabulary, hidden: Sequence[str]) -> set[int]:
-    seen = {fold(cls.name): label for label, cls in enumerate(own.classes) if cls.seen}
-    wrong = [name for name in hidden if fold(name) not in seen]
+    seen = {normalized(cls.name): label for label, cls in enumerate(own.classes) if cls.seen}
+    wrong = [name for name in hidden if normalized(name) not in seen]
     if wrong:
         names = ", ".join(cls.name for cls in own.classes if cls.seen)
         raise ConfigError(f"DATASETS.HIDDEN_CLASSES: {wrong[0]!r} is not one of the seen classes, which are {names}")
-    return {seen[fold(name)] for name in hidden}
+    return {seen[normalized(name)] for name in hidden}

@@ -17,7 +17,7 @@ from ovrs.evaluation.calibration import matrices
 from ovrs.evaluation.metrics import MeanOver, mean_iou, split_means
 from ovrs.evaluation.settings import EvaluationSettings
 from ovrs.evaluation.tallies import Tallies
-from ovrs.vocabulary import BACKGROUND_NAME, Vocabulary, fold
+from ovrs.vocabulary import BACKGROUND_NAME, Vocabulary, normalized
 
 CONVENTIONS: dict[MeanOver, str] = {
     "present": "means of IoU run over the classes that occur in the ground truth (Detectron2 today); mIoU-0.6 also counts "
@@ -152,7 +152,7 @@ def _curve(tallies: Tallies, seen: NDArray[np.bool_]) -> tuple[dict[str, float],
 def _without_background(tallies: Tallies, vocabulary: Vocabulary) -> dict[str, float]:
     """Mean IoU without the background, be it a class of the data set or a name that none of the classes is."""
     over = tallies.settings.mean_over
-    foreground = np.array([fold(cls.name) != BACKGROUND_NAME for cls in vocabulary.classes])
+    foreground = np.array([normalized(cls.name) != BACKGROUND_NAME for cls in vocabulary.classes])
     if tallies.foreground.counts.any():
         return {"mIoU-without-background": mean_iou(tallies.foreground.counts, over)}
     if not foreground.all():

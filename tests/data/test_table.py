@@ -1,7 +1,7 @@
 import pytest
 
 from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, Layout
-from ovrs.vocabulary import fold
+from ovrs.vocabulary import normalized
 
 ROWS = list(DATA_SETS.values())
 COUNTS = {
@@ -56,7 +56,7 @@ def test_colours_are_the_owners_where_they_publish_any(row):
 
 
 def test_titles_and_folders_are_distinct():
-    assert len({fold(row.title) for row in ROWS}) == len(ROWS)
+    assert len({normalized(row.title) for row in ROWS}) == len(ROWS)
     folders = [
         folder for row in ROWS for at in row.splits.values() if isinstance(at, Layout) for folder in (at.images, at.masks)
     ]
