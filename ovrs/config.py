@@ -145,7 +145,7 @@ def _add_training(cfg: CfgNode) -> None:
     cfg.SOLVER.WARMUP_ITERS = 0
     cfg.SOLVER.IMS_PER_BATCH = 4
     # Parts in which a batch goes through the model, one after the other, to save memory: gradients add up to those of the
-    # whole batch (exactly so where the loss is a mean over equal counts).
+    # whole batch (exactly so where the loss is a mean over equal counts). Must divide the images that a process has of it.
     cfg.SOLVER.ACCUMULATION_STEPS = 1
     # Decay per iteration of a running average of the weights, which is then evaluated and exported; 0 = none.
     cfg.SOLVER.EMA_DECAY = 0.0
@@ -174,6 +174,8 @@ def _add_training(cfg: CfgNode) -> None:
     cfg.DATASETS.SCENES.TRAIN_SIZE = 20000
     cfg.DATASETS.SCENES.VAL_SIZE = 64
     cfg.DATASETS.SCENES.IMAGE_SIZE = 256
+    # Memory in GiB that each process which reads images may fill with scenes it has drawn; 0 = every scene is drawn again.
+    cfg.DATASETS.SCENES.KEPT_GIB = 1.0
 
     cfg.INPUT.FORMAT = "RGB"
     # Training: the shortest edge is resized to one of MIN_SIZE_TRAIN (0 = as it is), then a square of CROP_SIZE is cut.
@@ -219,7 +221,7 @@ def _add_inference(cfg: CfgNode) -> None:
     cfg.TEST.BOUNDARY_RATIO = 0.02
     # How many of the best and of the worst images the report shows.
     cfg.TEST.REPORT_IMAGES = 4
-    # The figure by which model_best.pth is chosen, of the first of DATASETS.TEST; mIoU where no class is unseen.
+    # The figure by which model_best.pth is chosen, of the first of DATASETS.TEST; mIoU where none or all are unseen.
     cfg.TEST.BEST_METRIC = "h-mIoU"
     # Images of each test set that are drawn (image, truth, prediction) at every evaluation during training.
     cfg.TEST.PICTURES = 4

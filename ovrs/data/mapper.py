@@ -22,11 +22,9 @@ from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
 
-# Drawing a scene costs ten times what reading and augmenting one does, so each worker keeps what it has drawn, up to this.
-KEPT_BYTES = 2**30
-
 # Modes of more than 8 bits a channel. Pillow turns them to RGB by cutting off, which leaves most of an image white or black.
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+# Drawing a scene costs ten times what reading and augmenting one does, so each process keeps what it has drawn.
 _kept_scenes: dict[tuple[int, int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 
 
@@ -43,6 +41,7 @@ class SegmentationMapper:
         train_classes: ``all``, or ``seen``: labels of unseen classes become ignored, the others are renumbered.
         keep_synonyms: leave the classes their synonyms (to draw from, or to score by the best); otherwise the name alone.
         hidden: names of seen classes that a fold hides (see :mod:`ovrs.data.folds`).
+        kept_gib: memory in GiB that drawn scenes may take in this process, those of other mappers included; at least 0.
     """
 
     @configurable
@@ -54,7 +53,10 @@ class SegmentationMapper:
         train_classes: str = "all",
         keep_synonyms: bool = False,
         hidden: Sequence[str] = (),
+        kept_gib: float = 1.0,
     ) -> None:
+        if not kept_gib >= 0:
+            raise ConfigError(f"DATASETS.SCENES.KEPT_GIB is {kept_gib}; give the memory in GiB, or 0 to keep no scene")
         if train_classes not in ("all", "seen"):
             raise ConfigError(f"DATASETS.TRAIN_CLASSES is {train_classes!r}; choose 'all' or 'seen'")
         self.is_train = is_train
@@ -62,6 +64,7 @@ class SegmentationMapper:
         self.train_classes = train_classes
         self.keep_synonyms = keep_synonyms
         self.hidden = tuple(hidden)
+        self.kept_bytes = kept_gib * 2**30
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -90,6 +93,7 @@ class SegmentationMapper:
             "train_classes": cfg.DATASETS.TRAIN_CLASSES,
             "keep_synonyms": cfg.DATASETS.DRAW_SYNONYMS if is_train else cfg.DATASETS.TEST_SYNONYMS,
             "hidden": cfg.DATASETS.HIDDEN_CLASSES,
+            "kept_gib": cfg.DATASETS.SCENES.KEPT_GIB,
         }
 
     def __call__(self, entry: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +104,7 @@ class SegmentationMapper:
         """
         own = vocabulary_of(entry["dataset_name"])
         encoding = encoding_of(entry["dataset_name"])
-        image, codes = read_entry(entry, encoding.kind)
+        image, codes = read_entry(entry, encoding.kind, kept_bytes=self.kept_bytes)
         if image.shape[:2] != codes.shape:
             raise DataError(f"{entry['file_name']} is {_size(image)}, but its labels are {_size(codes)}")
         labels, unknown = encoding.decode(codes)
@@ -139,8 +143,12 @@ def renumbering(
     return Vocabulary(tuple(cls if synonyms else replace(cls, synonyms=()) for cls in kept.values())), table
 
 
-def read_entry(entry: dict[str, Any], kind: Kind) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
-    """Image [H, W, 3] RGB and the codes [H, W] of its mask (see :class:`MaskEncoding`), from files or drawn."""
+def read_entry(entry: dict[str, Any], kind: Kind, *, kept_bytes: float = 0.0) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """Image [H, W, 3] RGB and the codes [H, W] of its mask (see :class:`MaskEncoding`), from files or drawn.
+
+    Args:
+        kept_bytes: a drawn scene is kept for the next time as long as all that are kept take no more than this.
+    """
     if "scene_seed" in entry:
         from ovrs.data.scenes import draw_scene
 
@@ -148,7 +156,7 @@ def read_entry(entry: dict[str, Any], kind: Kind) -> tuple[NDArray[np.uint8], ND
         if key in _kept_scenes:
             return _kept_scenes[key]
         scene = draw_scene(key[0], key[1], size=key[2])
-        if len(_kept_scenes) * (scene.image.nbytes + scene.labels.nbytes) < KEPT_BYTES:
+        if (len(_kept_scenes) + 1) * (scene.image.nbytes + scene.labels.nbytes) <= kept_bytes:
             _kept_scenes[key] = scene.image, scene.labels
         return scene.image, scene.labels
     return read_rgb(entry["file_name"]), read_codes(entry["sem_seg_file_name"], kind)

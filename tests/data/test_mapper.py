@@ -247,7 +247,7 @@ def test_settings_that_cannot_work_are_named(cfg, key, value):
         SegmentationMapper(cfg, True)
 
 
-def test_a_scene_is_drawn_once_by_a_worker(monkeypatch):
+def test_a_scene_is_drawn_once_as_long_as_memory_lasts(monkeypatch, cfg):
     import ovrs.data.scenes as scenes
     from ovrs.data import mapper
 
@@ -255,10 +255,16 @@ def test_a_scene_is_drawn_once_by_a_worker(monkeypatch):
     original = scenes.draw_scene
     monkeypatch.setattr(scenes, "draw_scene", lambda *args, **keys: drawn.append(args) or original(*args, **keys))
     monkeypatch.setattr(mapper, "_kept_scenes", {})
-    entries = [{"scene_seed": 5, "scene_index": index, "scene_size": 32} for index in (0, 1, 0)]
-    first, other, again = (mapper.read_entry(entry, "index") for entry in entries)
-    assert drawn == [(5, 0), (5, 1)]
+    each = 4 * 32 * 32  # bytes: three channels and the labels
+    entries = [{"scene_seed": 5, "scene_index": index, "scene_size": 32} for index in (0, 1, 0, 2, 2)]
+    first, other, again, *_ = (mapper.read_entry(entry, "index", kept_bytes=2 * each) for entry in entries)
+    assert drawn == [(5, 0), (5, 1), (5, 2), (5, 2)] and len(mapper._kept_scenes) == 2
     assert (first[0] == again[0]).all() and not (first[0] == other[0]).all()
-    monkeypatch.setattr(mapper, "KEPT_BYTES", 0)
-    mapper.read_entry({"scene_seed": 5, "scene_index": 9, "scene_size": 32}, "index")
-    assert len(mapper._kept_scenes) == 2
+    cfg.DATASETS.SCENES.KEPT_GIB = 3 * each / 2**30
+    assert SegmentationMapper(cfg, True).kept_bytes == 3 * each
+
+
+def test_less_than_no_memory_for_scenes_is_refused(cfg):
+    cfg.DATASETS.SCENES.KEPT_GIB = -1.0
+    with pytest.raises(ConfigError, match="KEPT_GIB is -1.0"):
+        SegmentationMapper(cfg, True)
