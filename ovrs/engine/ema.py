@@ -64,10 +64,19 @@ class WeightAverage:
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore :meth:`state_dict`; weights that the model no longer trains are left out."""
+        """Restore :meth:`state_dict`; weights that the model no longer trains are left out.
+
+        Raises:
+            ValueError: an average has another shape than the model's weight.
+        """
         self.restart()
+        kept = {name: value for name, value in state_dict["weights"].items() if name in self.weights}
+        for name, value in kept.items():
+            if value.shape != self.weights[name].shape:
+                own = tuple(self.weights[name].shape)
+                raise ValueError(f"the average of {name} is {tuple(value.shape)}, in the model it is {own}")
         self.updates = state_dict["updates"]
-        _write(self.weights, {name: value for name, value in state_dict["weights"].items() if name in self.weights})
+        _write(self.weights, kept)
 
 
 def _changing(model: nn.Module) -> dict[str, Tensor]:

@@ -6,9 +6,10 @@ from detectron2.utils.env import seed_all_rng
 from torch import nn
 
 from ovrs.config import load_config
+from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
 from ovrs.engine.trainer import Trainer
-from ovrs.errors import ConfigError
+from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.checkpoints import read_state_dict
 
 AVERAGED = ["SOLVER.EMA_DECAY", "0.5"]
@@ -68,6 +69,17 @@ def test_the_state_comes_back_and_ends_where_it_would_have():
 def test_a_decay_outside_its_range_is_refused(decay):
     with pytest.raises(ConfigError, match=f"EMA_DECAY is {decay}"):
         WeightAverage(nn.Linear(1, 1), decay)
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (1, 2)], ids=["more", "one that would be repeated"])
+def test_an_average_of_another_shape_names_the_file(tmp_path, shape):
+    model = model_with_every_kind()
+    average = WeightAverage(model, 0.9)
+    average.weights["0.weight"] = torch.zeros(shape)
+    Checkpointer(model, str(tmp_path), ema=average).save("model_0000004")
+    own = model_with_every_kind()
+    with pytest.raises(WeightsError, match=r"model_0000004.pth: the training's state \(ema\).*0.weight is .*it is \(3, 2\)"):
+        Checkpointer(own, str(tmp_path), ema=WeightAverage(own, 0.9)).resume_or_load("", resume=True)
 
 
 def run(config_file, folder, *options, resume=False):
