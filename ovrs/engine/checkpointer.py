@@ -5,6 +5,7 @@ A training goes on from the last one that is whole; older ones stay until enough
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import zipfile
@@ -21,11 +22,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
-from ovrs.modeling.checkpoints import load_state_dict, read_state_dict
+from ovrs.modeling.checkpoints import load_state_dict, read_content, state_dict_of
 
 # What the trainer writes; other files of an output folder (the best weights) are no states to go on from.
 CHECKPOINTS = re.compile(r"model_(\d+|final)\.pth")
 NUMBERED = re.compile(r"model_\d+\.pth")
+BEST_FILE = "model_best.pth"
+LAST_FILE = "last_checkpoint"
 
 
 class Checkpointer(DetectionCheckpointer):
@@ -68,7 +71,7 @@ class Checkpointer(DetectionCheckpointer):
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Note which checkpoint is the last one, in the file ``last_checkpoint``."""
-        with written_whole(Path(self.save_dir) / "last_checkpoint") as temporary:
+        with written_whole(Path(self.save_dir) / LAST_FILE) as temporary:
             temporary.write_text(last_filename_basename, encoding="utf-8")
 
     def _clear_away(self, newest: Path) -> None:
@@ -79,6 +82,36 @@ class Checkpointer(DetectionCheckpointer):
             stale += numbered[self.kept - 1 if NUMBERED.fullmatch(newest.name) else self.kept :]
         for path in stale:
             path.unlink(missing_ok=True)
+
+    def set_aside(self) -> Path | None:
+        """Move what an earlier training left (checkpoints, best weights) to a new folder ``earlier-<n>`` of the output folder.
+
+        So a training that begins anew is never taken for the earlier one. Returns the folder; None where nothing was left.
+
+        Raises:
+            OutputError: a file cannot be moved.
+        """
+        if not self.save_dir:
+            return None
+        home = Path(self.save_dir)
+        left = [path for path in (*self._written(), home / BEST_FILE, home / LAST_FILE) if path.exists()]
+        if not left:
+            return None
+        number = next(count for count in itertools.count(1) if not (home / f"earlier-{count}").exists())
+        folder = home / f"earlier-{number}"
+        try:
+            folder.mkdir()
+            for path in left:
+                path.rename(folder / path.name)
+        except OSError as error:
+            raise OutputError(f"{folder}: the earlier training cannot be moved there: {error.strerror or error}") from error
+        self.logger.warning(
+            "%s held an earlier training; this one begins anew, and the earlier checkpoints are now in %s. To go on with the "
+            "earlier one instead, stop, move them back and give --resume; to keep the two apart, give another OUTPUT_DIR",
+            home,
+            folder,
+        )
+        return folder
 
     def _written(self) -> list[Path]:
         """The checkpoints of a training in the output folder, the last one written first."""
@@ -110,7 +143,7 @@ class Checkpointer(DetectionCheckpointer):
     def _candidates(self) -> list[Path]:
         """What to resume from: first what ``last_checkpoint`` names, then the others, the last one written first."""
         written = self._written()
-        tag = Path(self.save_dir) / "last_checkpoint"
+        tag = Path(self.save_dir) / LAST_FILE
         if not tag.is_file():
             return written
         name = tag.read_bytes().strip()
@@ -202,11 +235,9 @@ def read_checkpoint(path: str | os.PathLike[str], *, averaged: bool = True) -> d
     Raises:
         WeightsError: missing, unreadable, or a file that only an unsafe unpickler could read.
     """
-    state = read_state_dict(path)
-    if Path(path).suffix == ".safetensors":
-        return {"model": state}
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    extras = dict(content) if "model" in content and isinstance(content["model"], Mapping) else {}
+    content = read_content(path)
+    state = state_dict_of(content, path)
+    extras = dict(content) if "model" in content else {}
     return {**extras, "model": state if averaged or not extras else dict(content["model"])}
 
 

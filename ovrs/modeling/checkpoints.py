@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,25 +29,38 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises:
         WeightsError: missing, unreadable, or a file that only an unsafe unpickler could read.
     """
+    return state_dict_of(read_content(path), path)
+
+
+def read_content(path: str | os.PathLike[str]) -> Any:
+    """All that a weights file holds: tensors and plain values; what is in ``.safetensors`` is given under "model".
+
+    Raises:
+        WeightsError: missing, unreadable, or a file that only an unsafe unpickler could read.
+    """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
     if path.suffix == ".safetensors":
         try:
             with safe_open(str(path), framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+                return {"model": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118 - not a mapping
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: not readable as safetensors: {error}") from error
     if path.suffix == ".pkl":
         raise WeightsError(f"{path}: pickle files can run code and are not read; convert to .safetensors or .pth first")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds; all mean that the file is not plain tensors
         if "TorchScript" in str(error):
             raise WeightsError(
                 f"{path}: a TorchScript archive, which is not read; save its state dict as .safetensors"
             ) from error
         raise WeightsError(f"{path}: not readable as plain tensors (weights_only): {str(error).splitlines()[0]}") from error
+
+
+def state_dict_of(content: Any, path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The state dict in what :func:`read_content` gave; ``path`` is for the error alone (see :func:`read_state_dict`)."""
     average = content.get("ema") if isinstance(content, Mapping) and "model" in content else None
     if isinstance(content, Mapping):
         content = content.get("model", content.get("state_dict", content))

@@ -62,6 +62,15 @@ def test_safetensors_are_loaded(tmp_path):
     assert torch.equal(other.weight, model.weight)
 
 
+def test_a_file_is_read_once(tmp_path, monkeypatch):
+    model, counter, read = nn.Linear(3, 2), Counter(), []
+    Checkpointer(model, str(tmp_path), counter=counter).save("model_0")
+    original = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **keys: read.append(path) or original(path, **keys))
+    Checkpointer(model, str(tmp_path), counter=counter).resume_or_load("", resume=True)
+    assert read == [tmp_path / "model_0.pth"]
+
+
 @pytest.mark.parametrize("name", ["weights.pkl", "weights.pth"])
 def test_a_file_that_carries_code_is_refused_and_does_not_run(tmp_path, name):
     trap = tmp_path / "trap"
