@@ -10,11 +10,9 @@ from typing import Any
 
 import torch
 
-from ovrs.engine.checkpointer import Checkpointer, write_checkpoint
+from ovrs.engine.checkpointer import BEST_FILE, Checkpointer, write_checkpoint
 
 logger = logging.getLogger(__name__)
-
-BEST_NAME = "model_best"
 
 
 class BestWeights:
@@ -36,7 +34,7 @@ class BestWeights:
     @property
     def path(self) -> Path:
         """The file."""
-        return Path(self.checkpointer.save_dir) / f"{BEST_NAME}.pth"
+        return Path(self.checkpointer.save_dir) / BEST_FILE
 
     def resume(self) -> None:
         """Take up the figure of an earlier start from its file, if there is one that can be read."""
@@ -55,7 +53,7 @@ class BestWeights:
         if not math.isfinite(value):
             logger.warning("%s is not known at iteration %d; the best weights stay as they are", metric, iteration)
             return False
-        known = self.best if self.best.get("metric") == metric else {}
+        known = self._known(metric)
         if known and (value, tie) <= (known["value"], known["mIoU"]):
             logger.info("%s %.2f; the best stays %.2f of iteration %d", metric, value, known["value"], known["iteration"])
             return False
@@ -64,9 +62,22 @@ class BestWeights:
         logger.info("%s %.2f at iteration %d is the best so far: %s", metric, value, iteration, self.path)
         return True
 
+    def _known(self, metric: str) -> dict[str, Any]:
+        """The best so far by ``metric``; empty where that is not what the best was chosen by."""
+        return self.best if self.best.get("metric") == metric else {}
+
     def _metric(self, figures: Mapping[str, float]) -> str:
-        if self.metric in figures or "mIoU" not in figures:
+        if "mIoU" not in figures:
             return self.metric
+        if self.metric in figures:
+            if math.isfinite(figures[self.metric]) or self._known(self.metric):
+                return self.metric
+            # It has no value in the whole training, as when all classes are unseen or none of the unseen occurs.
+            logger.info(
+                "the test set gives %s no value (are all classes seen, or all unseen?); the best weights are chosen by mIoU",
+                self.metric,
+            )
+            return "mIoU"
         # Without unseen classes the default is not there by right; what was asked for by name is missed.
         level = logging.INFO if self.metric == "h-mIoU" else logging.WARNING
         logger.log(level, "the test set gives no %s (is a class unseen?); the best weights are chosen by mIoU", self.metric)

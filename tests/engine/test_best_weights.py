@@ -53,6 +53,18 @@ def test_a_metric_that_does_not_exist_is_warned_of_with_those_that_do(best, capl
     assert "no hIoU" in warnings[0] and warnings[1].endswith("can be mIoU, h-mIoU")
 
 
+def test_where_all_classes_are_unseen_it_is_miou_and_the_log_says_so(best, caplog):
+    def figures(miou):
+        return {"s-mIoU": math.nan, "u-mIoU": miou, "h-mIoU": math.nan, "mIoU": miou}
+
+    with caplog.at_level(logging.INFO):
+        assert best.consider(figures(20.0), 1)
+    assert "gives h-mIoU no value" in caplog.text and "chosen by mIoU" in caplog.text
+    assert not best.consider(figures(19.0), 2)
+    assert best.consider(figures(21.0), 3) and stored(best)["metric"] == "mIoU"
+    assert not best.consider(figures(math.nan), 4) and stored(best)["iteration"] == 3
+
+
 def test_a_figure_that_is_not_known_replaces_nothing(best, caplog):
     best.consider({"h-mIoU": 1.0, "mIoU": 1.0}, 1)
     assert not best.consider({"h-mIoU": math.nan, "mIoU": 99.0}, 2)
