@@ -52,8 +52,13 @@ def setup(args: argparse.Namespace) -> CfgNode:
 
 
 def _describe(cfg: CfgNode, args: argparse.Namespace) -> None:
-    """Put the whole configuration and the environment beside the results, and a word on both into the log."""
+    """Put the whole configuration and the environment beside the results, and a word on both into the log.
+
+    An evaluation in the folder of a training leaves the training's as they are, and puts its own under ``inference``.
+    """
     folder = Path(cfg.OUTPUT_DIR)
+    if args.eval_only and last_training(folder / RUN_FILE):
+        folder /= "inference"
     for name, text in (("config.yaml", cfg.dump()), ("environment.txt", collect_env_info() + "\n")):
         with written_whole(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

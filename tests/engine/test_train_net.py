@@ -27,6 +27,25 @@ def test_train_resume_and_evaluate_from_the_command_line(config_file, tmp_path):
     assert json.loads((output / "inference/toy_val/report.json").read_text()) == trained
 
 
+def test_an_evaluation_in_the_folder_of_a_training_leaves_what_is_said_of_the_training(config_file, tmp_path):
+    output = tmp_path / "output"
+    command = ["--config-file", str(config_file), "DATASETS.TEST", "()", "SOLVER.MAX_ITER", "1"]
+    assert train_net.run(command) == 0
+    (output / "environment.txt").write_text("the training's")
+    trained = (output / "config.yaml").read_text()
+    evaluation = ["--config-file", str(config_file), "--eval-only", "MODEL.WEIGHTS", str(output / "model_final.pth")]
+    for overlap in ("0.1", "0.2"):
+        assert train_net.run([*evaluation, "TEST.OVERLAP", overlap]) == 0
+        assert f"OVERLAP: {overlap}" in (output / "inference/config.yaml").read_text()
+    assert (output / "config.yaml").read_text() == trained and "OVERLAP: 0.2" not in trained
+    assert (output / "environment.txt").read_text() == "the training's"
+    # In a folder of its own an evaluation's is where a training's would be.
+    elsewhere = tmp_path / "evaluation"
+    for overlap in ("0.1", "0.2"):
+        assert train_net.run([*evaluation, "OUTPUT_DIR", str(elsewhere), "TEST.OVERLAP", overlap]) == 0
+        assert f"OVERLAP: {overlap}" in (elsewhere / "config.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
