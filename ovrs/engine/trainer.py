@@ -30,6 +30,7 @@ from ovrs.engine.best_weights import BestWeights
 from ovrs.engine.cache_savings import CacheSavings
 from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
+from ovrs.engine.evaluation_hook import RecordedEvaluation
 from ovrs.engine.hooks import AverageWeights, LearningRates, StepSeeds
 from ovrs.engine.optimizer import build_optimizer
 from ovrs.engine.pictures import EvaluationPictures
@@ -156,8 +157,15 @@ class Trainer(DefaultTrainer):
         self.register_hooks(self.build_hooks())
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """Go on from the last checkpoint in ``OUTPUT_DIR`` if there is one and ``resume``, else load ``MODEL.WEIGHTS``."""
+        """Go on from the last checkpoint in ``OUTPUT_DIR`` if there is one and ``resume``, else load ``MODEL.WEIGHTS``.
+
+        Without ``resume`` an earlier training in ``OUTPUT_DIR`` is set aside, with a warning.
+        """
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if not resume:
+            comm.synchronize()  # all have read their weights, which may be those of the earlier training
+            if comm.is_main_process():
+                self.checkpointer.set_aside()
         if self.average and not self.average.updates:
             self.average.restart()  # from the weights just loaded
         if not self.checkpointer.resumed_from:
@@ -179,7 +187,7 @@ class Trainer(DefaultTrainer):
             AverageWeights(self.average) if self.average else None,
             hooks.PeriodicCheckpointer(self.checkpointer, self.cfg.SOLVER.CHECKPOINT_PERIOD) if main else None,
             StopOnSignal(self.checkpointer),
-            hooks.EvalHook(self.cfg.TEST.EVAL_PERIOD, self.evaluate),
+            RecordedEvaluation(self.cfg.TEST.EVAL_PERIOD, self.evaluate, self.cfg.OUTPUT_DIR),
             hooks.PeriodicWriter(self.build_writers(), period=20) if main else None,
         ]
 
@@ -255,10 +263,11 @@ class Trainer(DefaultTrainer):
 
 def _parts(cfg: CfgNode) -> int:
     parts, images = cfg.SOLVER.ACCUMULATION_STEPS, cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size()
-    if not 1 <= parts <= max(images, 1):
+    possible = [count for count in range(1, max(images, 1) + 1) if images % count == 0]
+    if parts not in possible:
         raise ConfigError(
             f"SOLVER.ACCUMULATION_STEPS is {parts}: the {images} images that a process has of a batch (SOLVER.IMS_PER_BATCH) "
-            "are split into at least 1 part and at most one for each"
+            f"are split into equal parts; choose one of {', '.join(map(str, possible))}"
         )
     return int(parts)
 

@@ -105,10 +105,12 @@ def test_a_training_in_parts_is_the_same_training(config_file, tmp_path):
     torch.testing.assert_close(states[1], states[0], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("parts", ["0", "3"])
-def test_more_parts_than_images_are_refused(config_file, parts):
-    with pytest.raises(ConfigError, match=f"ACCUMULATION_STEPS is {parts}: the 2 images"):
-        Trainer(load_config(str(config_file), ["SOLVER.ACCUMULATION_STEPS", parts]))
+@pytest.mark.parametrize(("parts", "images"), [("0", "2"), ("3", "2"), ("-2", "2"), ("3", "4")])
+def test_parts_that_do_not_divide_the_images_are_refused(config_file, parts, images):
+    options = ["SOLVER.ACCUMULATION_STEPS", parts, "SOLVER.IMS_PER_BATCH", images]
+    divisors = "1, 2, 4" if images == "4" else "1, 2"
+    with pytest.raises(ConfigError, match=f"ACCUMULATION_STEPS is {parts}: the {images} images .* one of {divisors}$"):
+        Trainer(load_config(str(config_file), options))
 
 
 def test_gradients_are_scaled_in_half_precision_on_cuda_only(config_file):
