@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="refuse larger images before decoding them (default: 1e8)",
     )
     files.add_argument(
-        "--seed", type=_whole_number, default=12, metavar="N", help="the scene drawn without --input (default: %(default)s)"
+        "--seed", type=_whole_number, default=22, metavar="N", help="the scene drawn without --input (default: %(default)s)"
     )
     words = parser.add_argument_group("words").add_mutually_exclusive_group()
     words.add_argument("--vocab", metavar="WORDS", help=f'comma list, synonyms behind bars (default: "{DEFAULT_VOCABULARY}")')
