@@ -75,7 +75,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         tiling=Tiling(args.tile, args.stride),
         trim=args.trim,
         parameters={"validation": VAL_SHARE},
-        published=DATA_SETS["dlrsd"].expected_counts,
         note=NOTE,
     )
 

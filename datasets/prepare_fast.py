@@ -80,7 +80,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         pairs=pairs,
         decode=from_indices({label: label for label in range(len(row.classes))} | {IGNORE_LABEL: IGNORE_LABEL}),
         tiling=Tiling(args.tile, args.stride),
-        published=row.expected_counts,
     )
 
 

@@ -81,7 +81,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         pairs=pairs,
         decode=from_indices(shifted(len(row.classes), ignored=RARE)),
         tiling=Tiling(args.tile, args.stride),
-        published=row.expected_counts,
         parameters={"bands": "1, 2, 3 of 5"},
     )
 

@@ -51,7 +51,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         pairs=pairs,
         decode=from_indices({0: IGNORE_LABEL} | {label: label for label in range(1, len(row.classes))}),
         tiling=Tiling(args.tile, args.stride),
-        published=row.expected_counts,
     )
 
 

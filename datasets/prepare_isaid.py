@@ -78,7 +78,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         pairs=pairs,
         decode=from_colors(colors | {BACKGROUND: IGNORE_LABEL}),
         tiling=Tiling(args.tile, args.stride, edge="shift", least=args.least),
-        published=row.expected_counts,
         note=NOTE,
     )
 

@@ -59,7 +59,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         pairs=pairs,
         decode=from_indices(shifted(len(row.classes))),
         tiling=Tiling(args.tile, args.stride),
-        published=row.expected_counts,
     )
 
 

@@ -96,7 +96,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         decode=from_indices(shifted(8)),
         tiling=Tiling(args.tile, args.stride, edge="shift"),
         parameters={"with_xbd": args.with_xbd},
-        published=DATA_SETS["openearthmap"].expected_counts,
         note=NOTE,
     )
 

@@ -67,7 +67,6 @@ def recipe(args: argparse.Namespace) -> Recipe:
         pairs=lambda source: pairs(source, args.labels),
         decode=isprs.decode,
         tiling=Tiling(args.tile, args.stride, edge="shift"),
-        published=row.expected_counts,
         parameters={"labels": args.labels},
         note=NOTE,
     )

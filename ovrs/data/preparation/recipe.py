@@ -34,7 +34,6 @@ class Recipe:
         pairs: finds the images and label maps of a source.
         decode: label map bytes into labels 0..N-1 and 255.
         tiling: how images are cut.
-        published: tiles of each split in the papers, where they say.
         parameters: whatever else decides the result; kept in the record.
         trim: pixels by which the sides of an image and its label map may differ; both are cut to what they share.
         note: sentences for the record and the terminal: how the recipe was chosen.
@@ -45,10 +44,14 @@ class Recipe:
     pairs: Callable[[Source], Sequence[Pair]]
     decode: Decoder
     tiling: Tiling
-    published: Mapping[Split, int] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     trim: int = 0
     note: str = ""
+
+    @property
+    def published(self) -> Mapping[Split, int]:
+        """Tiles of each split in the papers, where they say."""
+        return self.data.expected_counts
 
     def layout(self, split: Split) -> Layout:
         """Where the files of a split go, relative to the root of all data sets."""

@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def _rest(pair):
 
 
 def recipe(size=8, published=None):
-    return Recipe("tiny", DATA_SETS["isaid"], pairs, from_indices(shifted(15)), Tiling(size), published=published or {})
+    data = replace(DATA_SETS["isaid"], expected_counts=published or {})
+    return Recipe("tiny", data, pairs, from_indices(shifted(15)), Tiling(size))
 
 
 @pytest.fixture
