@@ -71,6 +71,9 @@ def _add_model(cfg: CfgNode) -> None:
     # F_g^1, F_g^2, F_g^3: blocks counted from 1 as the paper does, or "neck"; for timm, the pyramid's levels from 0;
     # for clip, two blocks (the dense output is the third).
     guidance.LAYERS = [8, 16, 24]
+    # Bring features to mean 0 and variance 1 over channels (with NAME clip they stay as they are): those of convolutional
+    # pyramids vary many times as much as SAM's, for which the rates and the weight of L_sem were chosen.
+    guidance.UNIT_VARIANCE = False
     # freeze | full
     guidance.TRAIN = "freeze"
     # Side in pixels of the guidance encoder's input; 0 = the image's own size (padded to the encoder's patch).

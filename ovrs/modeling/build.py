@@ -97,7 +97,7 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
         return None
     if len(keys.LAYERS) != 3:
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs three entries (F_g^1, F_g^2, F_g^3), got {list(keys.LAYERS)}")
-    encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN)
+    encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
     if keys.WEIGHTS and isinstance(encoder, PyramidGuidance):
         load_backbone(encoder.encoder, keys.NAME.removeprefix("timm:"), keys.WEIGHTS)
     elif keys.WEIGHTS:

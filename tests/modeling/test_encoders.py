@@ -1,5 +1,6 @@
 """The encoders against the libraries that own them, and against CAT-Seg's dense path spelled out."""
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -8,7 +9,7 @@ from open_clip.transformer import VisionTransformer
 from parts import HashedText, tiny_sam, tiny_vision_language
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.encoders.guidance import build_guidance, build_sam_encoder
+from ovrs.modeling.encoders.guidance import SAM_SIZES, build_guidance, build_sam_encoder
 from ovrs.modeling.encoders.text import ClipText
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 
@@ -196,6 +197,21 @@ def test_the_levels_of_a_pyramid_are_those_asked_for_in_any_order():
     for level, feature in descending(image).items():
         assert feature.shape[1] == descending.channels[level]
         close(feature, ascending(image)[level])
+
+
+@pytest.mark.parametrize("name, layers", [("timm:resnet10t", [1, 3]), ("sam_vit_b", [1, 2])])
+def test_features_of_unit_variance_are_the_encoder_s_own_scaled_position_by_position(name, layers, monkeypatch):
+    monkeypatch.setitem(SAM_SIZES, "sam_vit_b", (2, 32, 2, (1,)))
+    encoder = build_guidance(name, layers, unit_variance=True).eval()
+    image = torch.randn(2, 3, 64, 64)
+    scaled, own = encoder(image), encoder.features(image)
+    for layer in layers:
+        values = own[layer].detach().double().numpy()
+        centred = values - values.mean(axis=1, keepdims=True)
+        close(scaled[layer], torch.from_numpy(centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)).float())
+        assert not np.allclose(values.std(axis=1), 1, atol=0.1)
+    encoder.unit_variance = False
+    assert all(torch.equal(value, own[layer]) for layer, value in encoder(image).items())
 
 
 def test_hiera_takes_whole_windows_of_positions_and_says_so():

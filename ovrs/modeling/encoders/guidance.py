@@ -30,10 +30,21 @@ class GuidanceEncoder(nn.Module):
     layers: tuple[Layer, ...]
     channels: dict[Layer, int]
     stride: int  # sides of the input must be multiples of this
+    unit_variance = False  # bring each position's features to mean 0 and variance 1 over channels
 
     def __init__(self) -> None:
         super().__init__()
         self._positions = KeptPerSize()
+
+    def forward(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Features of normalised images ``x`` [B, 3, H, W], sides multiples of ``stride``, each at its own stride."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            features = self.features(x)
+            return {layer: _unit_variance(value) for layer, value in features.items()} if self.unit_variance else features
+
+    def features(self, x: Tensor) -> dict[Layer, Tensor]:
+        """As ``forward``, of the variance that the encoder gives them."""
+        raise NotImplementedError
 
     def set_trainable(self, train: Literal["freeze", "full"]) -> None:
         """``freeze``: no parameter trains and the forward pass keeps no graph; ``full``: every parameter on a path trains."""
@@ -85,21 +96,20 @@ class SamGuidance(GuidanceEncoder):
         deepest = max(layer for layer in self.layers if isinstance(layer, int))
         return ("encoder.neck.", *(f"encoder.blocks.{i}." for i in range(deepest, len(self.encoder.blocks))))
 
-    def forward(self, x: Tensor) -> dict[Layer, Tensor]:
+    def features(self, x: Tensor) -> dict[Layer, Tensor]:
         """Features of normalised images ``x`` [B, 3, H*16, W*16], each [B, C, H, W]."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            tokens = self.encoder.patch_embed(x)
-            if self.encoder.pos_embed is not None:
-                tokens = tokens + self._position_embedding(tokens.shape[1], tokens.shape[2]).to(tokens.dtype)
-            found: dict[Layer, Tensor] = {}
-            deepest = len(self.encoder.blocks) if "neck" in self.layers else max(n for n in self.layers if isinstance(n, int))
-            for number, block in enumerate(self.encoder.blocks[:deepest], start=1):
-                tokens = block(tokens)
-                if number in self.layers:
-                    found[number] = tokens.permute(0, 3, 1, 2)
-            if "neck" in self.layers:
-                found["neck"] = self.encoder.neck(tokens.permute(0, 3, 1, 2))
-            return {layer: found[layer] for layer in self.layers}
+        tokens = self.encoder.patch_embed(x)
+        if self.encoder.pos_embed is not None:
+            tokens = tokens + self._position_embedding(tokens.shape[1], tokens.shape[2]).to(tokens.dtype)
+        found: dict[Layer, Tensor] = {}
+        deepest = len(self.encoder.blocks) if "neck" in self.layers else max(n for n in self.layers if isinstance(n, int))
+        for number, block in enumerate(self.encoder.blocks[:deepest], start=1):
+            tokens = block(tokens)
+            if number in self.layers:
+                found[number] = tokens.permute(0, 3, 1, 2)
+        if "neck" in self.layers:
+            found["neck"] = self.encoder.neck(tokens.permute(0, 3, 1, 2))
+        return {layer: found[layer] for layer in self.layers}
 
     def _position_embedding(self, height: int, width: int) -> Tensor:
         """[1, H, W, C], bicubic from the 64 x 64 grid of the 1024-pixel training; kept per size while it cannot change."""
@@ -125,14 +135,15 @@ class PyramidGuidance(GuidanceEncoder):
         if window is not None:  # Hiera repeats a window of positions over its first level, as often as it fits
             self.stride = math.lcm(self.stride, info[0]["reduction"] * window.shape[-1])
 
-    def forward(self, x: Tensor) -> dict[Layer, Tensor]:
-        """Features of normalised images ``x`` [B, 3, H, W], each at its own stride."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            x = x.contiguous(memory_format=torch.channels_last)
-            return dict(zip(self.layers, read_levels(self.encoder, x, self.levels), strict=True))
+    def features(self, x: Tensor) -> dict[Layer, Tensor]:
+        """See the base class."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        return dict(zip(self.layers, read_levels(self.encoder, x, self.levels), strict=True))
 
 
-def build_guidance(name: str, layers: Sequence[Layer], *, train: Literal["freeze", "full"] = "freeze") -> GuidanceEncoder:
+def build_guidance(
+    name: str, layers: Sequence[Layer], *, train: Literal["freeze", "full"] = "freeze", unit_variance: bool = False
+) -> GuidanceEncoder:
     """A guidance encoder by name: ``sam_vit_b|l|h`` or ``timm:<model>``, random weights.
 
     Raises:
@@ -148,6 +159,7 @@ def build_guidance(name: str, layers: Sequence[Layer], *, train: Literal["freeze
     else:
         raise ConfigError(f"guidance encoder {name!r}; choose {', '.join(SAM_SIZES)}, timm:<model> or clip")
     encoder.set_trainable(train)
+    encoder.unit_variance = unit_variance
     return encoder
 
 
@@ -165,6 +177,11 @@ def build_sam_encoder(
         window_size=window,
         global_attn_indexes=tuple(global_blocks),
     )
+
+
+def _unit_variance(features: Tensor) -> Tensor:
+    """[B, C, h, w], normalised over C as a LayerNorm without weights does."""
+    return nn.functional.layer_norm(features.permute(0, 2, 3, 1), features.shape[1:2]).permute(0, 3, 1, 2)
 
 
 def _sam_norm(width: int) -> nn.LayerNorm:

@@ -88,8 +88,10 @@ class CachedGuidance(GuidanceEncoder):
     def _keys(self, x: Tensor) -> list[str]:
         """sha256 of each image [3, H, W] together with all else that its features depend on."""
         autocast = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else None
+        encoder = self._wrapped[0]
         setting = (
-            f"{_LAYOUT} {type(self._wrapped[0]).__name__} {self.layers} {self.precision} {autocast} {x.dtype} {x.shape[1:]}"
+            f"{_LAYOUT} {type(encoder).__name__} {self.layers} {encoder.unit_variance} {self.precision} {autocast} "
+            f"{x.dtype} {x.shape[1:]}"
         )
         start = hashlib.sha256(setting.encode() + self._weights())
         keys = []
