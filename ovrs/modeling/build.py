@@ -113,8 +113,8 @@ def _cached(cfg: CfgNode, encoder: GuidanceEncoder) -> GuidanceEncoder:
     if drawn:
         raise ConfigError(
             f"MODEL.GUIDANCE.CACHE keeps features of images that come back as they were, but INPUT asks for "
-            f"{', '.join(dict.fromkeys(drawn))}; turn these off (CROP_SIZE 0, FLIP, QUARTER_TURNS and COLOR_JITTER False, one "
-            "MIN_SIZE_TRAIN), or the cache"
+            f"{', '.join(dict.fromkeys(drawn))}; turn these off (CROP_SIZE 0, SCALE_JITTER (), FLIP, QUARTER_TURNS and "
+            "COLOR_JITTER False, one MIN_SIZE_TRAIN), or the cache"
         )
     return CachedGuidance(encoder, cfg.MODEL.GUIDANCE.CACHE, cfg.MODEL.GUIDANCE.CACHE_PRECISION)
 

@@ -13,6 +13,7 @@ from ovrs.modeling.encoders.guidance import build_guidance
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 
 FIXED_IMAGES = ["INPUT.CROP_SIZE", "0", "INPUT.FLIP", "False", "INPUT.COLOR_JITTER", "False"]
+FIXED_IMAGES += ["INPUT.CROP_RARE", "0.0", "INPUT.SCALE_JITTER", "()"]
 
 
 @pytest.fixture
@@ -81,6 +82,9 @@ def test_other_weights_layers_sizes_and_arithmetic_have_other_keys(encoder, imag
     learning(tiny_sam(layers=(1, 2, 3)), tmp_path)(images)
     learning(encoder, tmp_path, "fp16")(images)
     assert len(files(tmp_path)) == 18
+    encoder.unit_variance = True
+    same(learning(encoder, tmp_path)(images), encoder(images))
+    assert len(files(tmp_path)) == 21
 
 
 def test_weights_loaded_into_a_wrapped_encoder_are_noticed(encoder, images, tmp_path):
