@@ -18,6 +18,8 @@ from ovrs.errors import VocabularyError
 from ovrs.palette import Color, assign_colors
 
 Policy = Literal["none", "words", "threshold"]
+# How the scores of a class's words become its own.
+Synonyms = Literal["max", "mean"]
 
 BACKGROUND_NAME = "background"
 
@@ -43,14 +45,17 @@ def normalized(word: str) -> str:
 class VocabularyClass:
     """One class: the name it is shown by, other words for it, its colour (RGB, 0..255), and whether training sees its labels.
 
+    Where its score is below ``threshold`` (0..1) it is not chosen; None leaves that to the background policy.
+
     Raises:
-        VocabularyError: an empty name or synonym, or a colour that is not three values of 0..255.
+        VocabularyError: an empty name or synonym, a colour that is not three values of 0..255, or a threshold outside 0..1.
     """
 
     name: str
     synonyms: tuple[str, ...] = ()
     color: Color | None = None
     seen: bool = True
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", " ".join(self.name.split()))
@@ -62,6 +67,8 @@ class VocabularyClass:
             if len(color) != 3 or not all(0 <= value <= 255 for value in color):
                 raise VocabularyError(f"class {self.name!r}: the colour {list(color)} is not red, green, blue of 0..255")
             object.__setattr__(self, "color", color)
+        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
+            raise VocabularyError(f"class {self.name!r}: the threshold {self.threshold} is outside 0..1")
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -101,12 +108,16 @@ class Background:
 class Vocabulary:
     """Classes in the order of the map's values, and the background policy. Hashable, picklable, immutable.
 
+    The score of a class is that of its best word, or with ``synonyms="mean"`` the mean over its words.
+
     Raises:
-        VocabularyError: no class, or a word given twice (also across synonyms; case and white space do not tell apart).
+        VocabularyError: no class, a word given twice (also across synonyms; case and white space do not tell apart), or a
+            class with a threshold and no background for what falls below it.
     """
 
     classes: tuple[VocabularyClass, ...]
     background: Background = Background()
+    synonyms: Synonyms = "max"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -123,6 +134,16 @@ class Vocabulary:
             )
         for word in self.background.words:
             _claim(owners, word, "the background")
+        if self.synonyms not in get_args(Synonyms):
+            raise VocabularyError(
+                f"synonyms are taken together by {self.synonyms!r}; there are {', '.join(get_args(Synonyms))}"
+            )
+        limited = [cls.name for cls in self.classes if cls.threshold is not None]
+        if limited and self.background.policy == "none":
+            raise VocabularyError(
+                f"class {limited[0]!r} has a threshold, but there is no background for what falls below it; name words for it, "
+                "or a threshold for all"
+            )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -177,6 +198,17 @@ class Vocabulary:
         from ovrs.vocabulary_files import read_vocabulary
 
         return read_vocabulary(path)
+
+    @classmethod
+    def preset(cls, name: str) -> Vocabulary:
+        """A ready vocabulary by name, see :func:`ovrs.vocabulary_files.presets`.
+
+        Raises:
+            VocabularyError: there is none of that name.
+        """
+        from ovrs.vocabulary_files import read_preset
+
+        return read_preset(name)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the YAML form, from which :meth:`read` gives an equal vocabulary.

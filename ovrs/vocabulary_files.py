@@ -13,7 +13,9 @@ from ovrs.errors import OutputError, VocabularyError
 from ovrs.files import written_whole
 from ovrs.vocabulary import Background, Vocabulary, VocabularyClass, class_from_words
 
-_CLASS_KEYS = {"name", "synonyms", "color", "seen"}
+_PRESETS = Path(__file__).parent / "presets"
+_CLASS_KEYS = {"name", "synonyms", "color", "seen", "threshold"}
+_FILE_KEYS = {"classes", "background", "synonyms", "description"}
 _BACKGROUND_KEYS = {"policy", "words", "threshold"}
 
 
@@ -37,12 +39,31 @@ def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
         raise VocabularyError(f"{path}: {error}") from error
 
 
+def presets() -> dict[str, str]:
+    """The ready vocabularies: what each is for, by name."""
+    files = sorted(_PRESETS.glob("*.yaml"))
+    return {file.stem: str(yaml.safe_load(file.read_text(encoding="utf-8"))["description"]) for file in files}
+
+
+def read_preset(name: str) -> Vocabulary:
+    """A ready vocabulary.
+
+    Raises:
+        VocabularyError: there is none of that name.
+    """
+    if name not in presets():
+        raise VocabularyError(f"there is no preset {name!r}; there are {', '.join(presets())}")
+    return read_vocabulary(_PRESETS / f"{name}.yaml")
+
+
 def write_vocabulary(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
     """Write the YAML form under a temporary name, then rename it into place."""
     path = Path(path)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise VocabularyError(f"{path}: a vocabulary is written as .yaml")
     document: dict[str, Any] = {"classes": [_class_to_entry(cls) for cls in vocabulary.classes]}
+    if vocabulary.synonyms != "max":
+        document["synonyms"] = vocabulary.synonyms
     background = vocabulary.background
     if background != Background():
         document["background"] = {"policy": background.policy, "threshold": background.threshold}
@@ -77,13 +98,13 @@ def _from_yaml(text: str) -> Vocabulary:
         document = {"classes": document}
     if not isinstance(document, dict) or not isinstance(document.get("classes"), list):
         raise VocabularyError("a YAML vocabulary is a list of classes, or has one under 'classes'")
-    _refuse_unknown(document, {"classes", "background"}, "the file")
+    _refuse_unknown(document, _FILE_KEYS, "the file")
     classes = tuple(class_from_entry(entry) for entry in document["classes"])
-    return Vocabulary(classes, _background_from_entry(document.get("background")))
+    return Vocabulary(classes, _background_from_entry(document.get("background")), document.get("synonyms", "max"))
 
 
 def class_from_entry(entry: object) -> VocabularyClass:
-    """A class as YAML gives it: its words in one text, or a mapping with ``name``, ``synonyms``, ``color`` and ``seen``.
+    """A class as YAML gives it: its words in one text, or a mapping with ``name`` and perhaps the other fields of a class.
 
     Raises:
         VocabularyError: it is neither, or a value in it cannot be.
@@ -100,7 +121,8 @@ def class_from_entry(entry: object) -> VocabularyClass:
     if not isinstance(seen, bool):
         raise VocabularyError(f"class {name!r}: 'seen' is true or false, not {seen!r}")
     owner = f"class {name!r}"
-    return VocabularyClass(name, _words(entry.get("synonyms"), owner), read_color(entry.get("color"), owner), seen)
+    threshold = None if entry.get("threshold") is None else _share(entry["threshold"], f"{owner}: the threshold")
+    return VocabularyClass(name, _words(entry.get("synonyms"), owner), read_color(entry.get("color"), owner), seen, threshold)
 
 
 def _background_from_entry(entry: object) -> Background:
@@ -111,10 +133,14 @@ def _background_from_entry(entry: object) -> Background:
     if not isinstance(entry, dict):
         raise VocabularyError(f"'background' is a policy or a mapping, not {entry!r}")
     _refuse_unknown(entry, _BACKGROUND_KEYS, "the background")
-    threshold = entry.get("threshold", Background.threshold)
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
-        raise VocabularyError(f"the background threshold is a number of 0..1, not {threshold!r}")
-    return Background(entry.get("policy", "none"), _words(entry.get("words"), "the background"), float(threshold))
+    threshold = _share(entry.get("threshold", Background.threshold), "the background threshold")
+    return Background(entry.get("policy", "none"), _words(entry.get("words"), "the background"), threshold)
+
+
+def _share(value: object, owner: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise VocabularyError(f"{owner} is a number of 0..1, not {value!r}")
+    return float(value)
 
 
 def _words(value: object, owner: str) -> tuple[str, ...]:
@@ -151,6 +177,8 @@ def _class_to_entry(cls: VocabularyClass) -> dict[str, Any]:
         entry["color"] = list(cls.color)
     if not cls.seen:
         entry["seen"] = False
+    if cls.threshold is not None:
+        entry["threshold"] = cls.threshold
     return entry
 
 
