@@ -14,10 +14,10 @@ from ovrs.errors import InputError
 Nodata = Literal["auto", "none"] | int
 
 # Connected black smaller than this is shadow or a dark roof, not a collar [pixels].
-_MIN_COLLAR = 64
+MIN_COLLAR = 64
 # Around a collar, lossy compression leaves nearly black pixels: up to this value, within one JPEG block of 8 pixels.
-_NEARLY_BLACK = 8
-_BLOCK = 8
+NEARLY_BLACK = 8
+BLOCK = 8
 
 
 def parse_nodata(text: str) -> Nodata:
@@ -67,10 +67,10 @@ def border_black(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     for edge in (components[0], components[-1], components[:, 0], components[:, -1]):
         on_border[edge] = True
     on_border[0] = False
-    on_border &= stats[:, cv2.CC_STAT_AREA] >= _MIN_COLLAR
+    on_border &= stats[:, cv2.CC_STAT_AREA] >= MIN_COLLAR
     collar = on_border[components]
     if not collar.any():
         return collar
-    reach = np.ones((2 * _BLOCK + 1, 2 * _BLOCK + 1), dtype=np.uint8)
+    reach = np.ones((2 * BLOCK + 1, 2 * BLOCK + 1), dtype=np.uint8)
     fringe = cv2.dilate(collar.astype(np.uint8), reach).astype(bool)
-    return np.asarray(collar | (fringe & (brightest <= _NEARLY_BLACK)))
+    return np.asarray(collar | (fringe & (brightest <= NEARLY_BLACK)))
