@@ -59,42 +59,52 @@ class OutputFolder:
             if target.resolve() in sources:
                 raise OutputError(f"{target}: is an input and would be overwritten; choose another --output")
 
-    def publish(self, writers: dict[str, Callable[[Path], None]]) -> list[Path]:
+    def publish(self, writers: dict[str, Callable[[Path], None]], staging: Path | None = None) -> list[Path]:
         """Write files by name, all of them or none: each under a temporary name first, renamed when all are complete.
+
+        Args:
+            staging: a folder on the same file system for the temporary files; it is made, and gone afterwards. None takes a
+                hidden one in this folder.
 
         Raises:
             OutputError: a file cannot be written.
         """
-        with self._staging() as staging:
+        with self._staging(staging) as temporary:
             for name, write in writers.items():
-                write(staging / name)
+                write(temporary / name)
             for name in writers:
-                os.replace(staging / name, self.path / name)
+                os.replace(temporary / name, self.path / name)
         return [self.path / name for name in writers]
 
     @contextmanager
-    def _staging(self) -> Iterator[Path]:
-        """A hidden folder inside this one (so that renaming stays on one file system), gone afterwards."""
-        staging = None
+    def _staging(self, folder: Path | None) -> Iterator[Path]:
+        """The folder of temporary files, empty, and gone afterwards."""
         try:
-            staging = Path(tempfile.mkdtemp(prefix=".ovrs-", dir=self.path))
-            yield staging
+            if folder is None:
+                folder = Path(tempfile.mkdtemp(prefix=".ovrs-", dir=self.path))
+            else:
+                shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left it
+                folder.mkdir()
+            yield folder
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written to: {error.strerror or error}") from error
         finally:
-            if staging is not None:
-                shutil.rmtree(staging, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def distinct_stems(paths: Iterable[Path]) -> None:
+def distinct_stems(paths: Iterable[tuple[Path, str]]) -> None:
     """Refuse two inputs whose results would bear the same name.
+
+    Args:
+        paths: inputs, and the stems of their results.
 
     Raises:
         InputError: naming both.
     """
     seen: dict[str, Path] = {}
-    for path in paths:
+    for path, stem in paths:
         # Case is folded because some file systems do.
-        other = seen.setdefault(path.stem.casefold(), path)
+        other = seen.setdefault(stem.casefold(), path)
         if other is not path:
-            raise InputError(f"{other} and {path} would both be written as '{path.stem}.*'; segment them into two folders")
+            raise InputError(f"{other} and {path} would both be written as '{stem}.*'; segment them into two folders")

@@ -15,7 +15,7 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import IGNORED
 from ovrs.modeling.windows import InferenceSettings, Progress, catseg_scores, pad_to_multiple, resize, sliding_scores
-from ovrs.vocabulary import Vocabulary
+from ovrs.vocabulary import Synonyms, Vocabulary
 
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 KEPT_VOCABULARIES = 8
@@ -255,15 +255,21 @@ class SegmentationModel(nn.Module, ABC):
 
 
 def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
-    """[B, rows, h, w] -> [B, names, h, w]: the best word of each name; a threshold becomes a constant channel."""
+    """[B, rows, h, w] -> [B, names, h, w]: the words of each name together; a threshold becomes a constant channel."""
     owners = vocabulary.row_classes
     if len(owners) > len(set(owners)):  # the rows of a name stand together
         counts = torch.bincount(torch.tensor(owners)).tolist()
-        logits = torch.stack([words.amax(dim=1) for words in logits.split(counts, dim=1)], dim=1)
+        groups = logits.split(counts, dim=1)
+        logits = torch.stack([_together(words, vocabulary.synonyms) for words in groups], dim=1)
     if vocabulary.background.policy == "threshold":
         constant = torch.full_like(logits[:, :1], vocabulary.background.threshold).logit()
         logits = torch.cat([logits, constant], dim=1)
     return logits
+
+
+def _together(words: Tensor, how: Synonyms) -> Tensor:
+    """[B, words, h, w] -> [B, h, w]: the best word, or the mean of their scores in 0..1."""
+    return words.amax(dim=1) if how == "max" else words.sigmoid().mean(dim=1).logit(eps=1e-6)
 
 
 def _stack(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:

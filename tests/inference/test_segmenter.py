@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,18 +13,21 @@ from PIL import Image
 from ovrs.errors import ConfigError, InputError, VocabularyError, WeightsError
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.segmenter import Segmenter, choose_device, find_weights
+from ovrs.inference.tiles import Tiling
 from ovrs.vocabulary import Background, Vocabulary
 
 
 class ColorModel:
-    """Class = the brightest channel; confidence = its value / 255."""
+    """The score of a class is its channel's value / 255."""
 
-    def predict(self, image: torch.Tensor, vocabulary: Vocabulary, *, progress: Any = None) -> SimpleNamespace:
-        assert image.dtype == torch.uint8 and image.shape[0] == 3
-        if progress is not None:
-            progress(1, 1)
-        value, index = image.max(dim=0)
-        return SimpleNamespace(labels=index.clamp(max=len(vocabulary) - 1), confidence=value / 255)
+    tiling = Tiling(tile=32, overlap=0.25, patch=8, per_patch=8)
+    batch = 2
+
+    def score(self, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+        assert tiles.dtype == torch.uint8 and tiles.shape[1] == 3
+        cells = tiles.float() / 255
+        words = len(vocabulary.row_classes)
+        return torch.cat([cells, torch.zeros(len(cells), max(words - 3, 0), *cells.shape[2:])], dim=1)[:, :words]
 
 
 def test_segments_arrays_and_files_alike(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
@@ -34,7 +35,7 @@ def test_segments_arrays_and_files_alike(tmp_path: Path, quadrants: NDArray[np.u
     segmenter, calls = Segmenter(ColorModel()), []
     first = segmenter.segment(quadrants, "red,green,blue", progress=lambda *step: calls.append(step))
     second = segmenter.segment(tmp_path / "a.png", Vocabulary.parse("red,green,blue"))
-    assert first.labels.dtype == np.uint8 and calls == [(1, 1)]
+    assert first.labels.dtype == np.uint8 and calls[-1] == (6, 6)
     assert first.labels[0, 0] == 0 and first.labels[0, -1] == 1 and first.labels[-1, 0] == 2
     assert np.array_equal(first.labels, second.labels)
     assert first.confidence[0, 0] == pytest.approx(200 / 255)
@@ -51,7 +52,9 @@ def test_nodata_has_no_class_and_no_confidence(tmp_path: Path, quadrants: NDArra
 
 def test_an_image_of_nodata_only_is_mapped_without_the_model() -> None:
     empty = ImageInput.from_array(np.zeros((30, 30, 3), np.uint8), np.zeros((30, 30), dtype=bool))
-    result = Segmenter(None).segment(empty, "red")  # type: ignore[arg-type]
+    model = ColorModel()
+    model.score = lambda *_: pytest.fail("scored")  # type: ignore[method-assign]
+    result = Segmenter(model).segment(empty, "red")
     assert (result.labels == 255).all() and result.shares() == {"red": 0.0}
 
 
