@@ -7,16 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
 from ovrs.errors import WeightsError
+from ovrs.inference.tiles import Tiling
 from ovrs.vocabulary import Vocabulary
 
 SCRIPT = Path(__file__).parents[2] / "demo" / "demo.py"
@@ -24,13 +26,16 @@ Run = Callable[..., int]
 
 
 class FakeModel:
-    """Class = the image's brightness in as many steps as there are names; it says it used four tiles."""
+    """Class = the brightness in as many steps as there are names; the brighter, the surer."""
 
-    def predict(self, image: Any, vocabulary: Vocabulary, *, progress: Any = None) -> SimpleNamespace:
-        for done in range(4):
-            progress(done + 1, 4)
-        brightness = image.float().mean(dim=0) / 256
-        return SimpleNamespace(labels=(brightness * len(vocabulary)).long(), confidence=brightness)
+    tiling = Tiling(tile=48, overlap=0.25, patch=16, per_patch=16)
+    batch = 1
+
+    def score(self, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+        names = vocabulary.num_classes if vocabulary.background.policy == "threshold" else len(vocabulary)
+        brightness = tiles.float().mean(dim=1, keepdim=True) / 256
+        steps = (torch.arange(names).view(1, -1, 1, 1) + 0.5) / names
+        return brightness * (1 - (brightness - steps).abs())
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_pictures_by_pattern_become_pngs(run: Run, tmp_path: Path, capsys: pytes
         Image.new("RGB", (20, 20), (99, 99, 99)).save(tmp_path / name)
     assert run("--input", tmp_path / "?.*", tmp_path / "a.png", "--vocab", "ship") == 0
     expected = [f"{stem}.{kind}.png" for stem in "abc" for kind in ("classes", "confidence", "overlay")]
-    assert out(tmp_path) == expected
+    assert out(tmp_path) == [".records", *expected, "summary.csv"]
     text = capsys.readouterr()
     assert "m2" not in text.out and "3/3" in text.err
 
@@ -148,7 +153,7 @@ def test_each_mistake_is_one_line_and_exit_status_2(
     (tmp_path / "empty.tif").touch()
     (tmp_path / "note.txt").write_text("words, words, and more words")
     (tmp_path / "cut.tif").write_bytes(town.read_bytes()[:-9000])
-    Image.new("L", (9, 9)).save(tmp_path / "grey.png")
+    Image.fromarray(np.zeros((9, 9), np.uint16)).save(tmp_path / "deep.png")
     Image.new("RGB", (9, 9)).save(tmp_path / "town.png")
     cases: list[tuple[str, tuple[object, ...]]] = [
         ("no such file", ("--input", tmp_path / "absent.tif")),
@@ -156,10 +161,14 @@ def test_each_mistake_is_one_line_and_exit_status_2(
         ("is empty", ("--input", tmp_path / "empty.tif")),
         ("no PNG, JPEG", ("--input", tmp_path / "note.txt")),
         ("truncated or damaged", ("--input", tmp_path / "cut.tif")),
-        ("--bands, --stretch", ("--input", tmp_path / "grey.png")),
+        ("--bands, --stretch", ("--input", tmp_path / "deep.png")),
+        ("no band 4", ("--input", town, "--bands", "4,3,2")),
+        ("three numbers", ("--input", town, "--bands", "nir")),
+        ("--stretch 'strong'", ("--input", town, "--stretch", "strong")),
+        ("positive number", ("--input", town, "--gsd", "-1")),
         ("no such file", ("--input", town, tmp_path / "absent.tif")),
         ("two folders", ("--input", town, tmp_path / "town.png")),
-        ("--max-pixels 100", ("--input", town, "--max-pixels", "1e2")),
+        ("more than the 100 allowed", ("--input", town, "--max-pixels", "1e2")),
         ("vocabulary is empty", ("--input", town, "--vocab", "")),
         ("'Ship' is given twice", ("--input", town, "--vocab", "ship,Ship")),
         ("given twice", ("--input", town, "--vocab", "ship", "--background", "ship")),
@@ -215,7 +224,7 @@ def test_nothing_is_left_when_the_model_fails(run: Run, town: Path, tmp_path: Pa
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(FakeModel, "predict", fail)
+    monkeypatch.setattr(FakeModel, "score", fail)
     with pytest.raises(RuntimeError):
         run("--input", town)
     assert out(tmp_path) == []
@@ -226,7 +235,7 @@ def test_one_bad_image_of_several_is_reported_and_the_others_finished(
 ) -> None:
     (tmp_path / "cut.tif").write_bytes(town.read_bytes()[:-9000])
     assert run("--input", tmp_path / "cut.tif", town) == 2
-    assert out(tmp_path) == ["town.classes.tif", "town.confidence.tif", "town.overlay.png"]
+    assert out(tmp_path) == [".records", "summary.csv", "town.classes.tif", "town.confidence.tif", "town.overlay.png"]
     assert "cut.tif: the TIFF is truncated" in capsys.readouterr().err
 
 
