@@ -74,7 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         metavar="auto|none|VALUE",
         help="what is nodata beside what the file declares: where it declares nothing, black that touches the border (auto); "
-        "nothing; or a value (default: %(default)s)",
+        "nothing; or a value that all three bands have, as 65535, -9999 or nan (default: %(default)s)",
+    )
+    files.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="also read GeoTIFFs at https://, http://, s3:// and gs://, and trust VRTs and /vsi paths with all they point to",
     )
     files.add_argument("--bands", metavar="R,G,B", help="bands of a GeoTIFF that stand for red, green and blue, from 1")
     files.add_argument(
@@ -216,8 +221,7 @@ def job_of(args: argparse.Namespace, vocabulary: Vocabulary, options: ReadOption
 def read_options(args: argparse.Namespace) -> ReadOptions:
     """How files are read, as the arguments say."""
     from ovrs.inference.nodata import parse_nodata
-    from ovrs.inference.rasters import parse_bands
-    from ovrs.inference.scene import ReadOptions
+    from ovrs.inference.reading import ReadOptions, parse_bands
     from ovrs.inference.stretch import StretchRule
 
     return ReadOptions(
@@ -226,6 +230,7 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         nodata=parse_nodata(args.nodata),
         gsd=args.gsd,
         max_pixels=args.max_pixels,
+        allow_remote=args.allow_remote,
     )
 
 

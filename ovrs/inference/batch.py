@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ovrs.errors import OvrsError
 from ovrs.files import written_whole
+from ovrs.inference.addresses import version_of
 from ovrs.inference.scene import ReadOptions
 from ovrs.inference.segmentation import Segmentation
 from ovrs.inference.segmenter import Segmenter
@@ -96,7 +97,7 @@ def segment_scene(
     Raises:
         OvrsError: the scene cannot be read or its files cannot be written; that is recorded too.
     """
-    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {_state(source.path)}"
+    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {version_of(source.path)}"
     if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
         return kept, None
     start = time.monotonic()
@@ -175,14 +176,6 @@ def _segment(
         options = job.vector_options
         result.to_vector(files[-1], min_area=options.min_area, simplify=options.simplify)
     return result, files
-
-
-def _state(path: Path) -> list[Any]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return []
-    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
 def _kept(source: Source, job: Job, identity: str) -> Record | None:

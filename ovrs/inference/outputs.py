@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ovrs.errors import InputError, OutputError
+from ovrs.inference.addresses import Location
 
 
 class OutputFolder:
@@ -46,14 +47,20 @@ class OutputFolder:
             except OSError:
                 return
 
-    def check_targets(self, names: Iterable[str], inputs: Iterable[Path]) -> None:
-        """Refuse names that are folders here, or that would overwrite one of the inputs.
+    def check_targets(self, names: Iterable[str], inputs: Iterable[Location]) -> None:
+        """Refuse names that are folders here, that lie elsewhere, or that would overwrite one of the inputs.
+
+        A name may hold folders; where one of them is a link that leads out of this folder, it is refused. A link of the name
+        itself is replaced by the file, and what it pointed to stays as it is.
 
         Raises:
             OutputError: naming the file.
         """
-        sources = {path.resolve() for path in inputs}
+        sources = {path.resolve() for path in inputs if isinstance(path, Path)}
+        inside = self.path.resolve()
         for target in (self.path / name for name in names):
+            if not target.parent.resolve().is_relative_to(inside):
+                raise OutputError(f"{target}: a link or '..' leads out of the folder of results, {self.path}")
             if target.is_dir():
                 raise OutputError(f"{target}: is a folder, so no file of that name can be written")
             if target.resolve() in sources:
@@ -93,7 +100,7 @@ class OutputFolder:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def distinct_stems(paths: Iterable[tuple[Path, str]]) -> None:
+def distinct_stems(paths: Iterable[tuple[Location, str]]) -> None:
     """Refuse two inputs whose results would bear the same name.
 
     Args:
@@ -102,7 +109,7 @@ def distinct_stems(paths: Iterable[tuple[Path, str]]) -> None:
     Raises:
         InputError: naming both.
     """
-    seen: dict[str, Path] = {}
+    seen: dict[str, Location] = {}
     for path, stem in paths:
         # Case is folded because some file systems do.
         other = seen.setdefault(stem.casefold(), path)

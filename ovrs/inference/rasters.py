@@ -1,43 +1,38 @@
-"""Files of images: what their headers say, pictures as eight-bit RGB with a mask, and the bands of a GeoTIFF.
+"""Files of images: what their headers say, and pictures as eight-bit RGB with a mask.
 
 The header is read first and apart (:func:`read_header`), so that a file that cannot be segmented is refused before anything is
-decoded or computed. GeoTIFFs are read window by window (:mod:`ovrs.inference.scene`).
+decoded or computed. GeoTIFFs are read window by window (:mod:`ovrs.inference.tiff_scene`).
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from ovrs.errors import InputError
+from ovrs.inference.addresses import Location, Remote, locate
 from ovrs.inference.ground import ground_area
-from ovrs.inference.nodata import Nodata, find_undeclared
+from ovrs.inference.nodata import Nodata, find_undeclared, nodata_in
+from ovrs.inference.reading import ReadOptions
 from ovrs.inference.segmentation import Place
-
-# A scene is never in memory as a whole; the limit is against a file that says it is endless.
-DEFAULT_MAX_PIXELS = 10_000_000_000
-DEFAULT_MAX_PICTURE = 100_000_000
-
-# Numbers from 1 of the bands that stand for red, green and blue.
-Bands = tuple[int, int, int]
+from ovrs.inference.tiff import check_size, choose_bands, open_tiff, reading
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _AS_TIFF = "pictures are read as eight-bit RGB; make it a GeoTIFF, whose bands can be chosen and stretched (--bands, --stretch)"
+_LARGER = "raise --max-pixels, or cut the scene"
+_IN_WINDOWS = "make it a GeoTIFF, which is read window by window"
 # What Pillow's decoders raise on a damaged file.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
@@ -76,7 +71,7 @@ class ImageInput:
         *,
         crs: CRS | None = None,
         transform: Affine | None = None,
-        path: Path | None = None,
+        path: Location | None = None,
         synthetic: bool = False,
     ) -> ImageInput:
         """Wrap uint8 [H, W, 3]; every pixel is valid unless ``valid`` bool [H, W] says otherwise.
@@ -94,7 +89,7 @@ class ImageInput:
 
 
 def place_of(
-    height: int, width: int, crs: CRS | None, transform: Affine | None, path: Path | None, synthetic: bool = False
+    height: int, width: int, crs: CRS | None, transform: Affine | None, path: Location | None, synthetic: bool = False
 ) -> Place:
     """The grid of an image, with the area of its pixels; without a CRS a transform says nothing."""
     if crs is None or transform is None:
@@ -104,75 +99,82 @@ def place_of(
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of itself before its pixels are decoded: size in pixels, and whether it has a CRS."""
+    """What a file says of itself before its pixels are decoded.
 
-    path: Path
+    Attributes:
+        location: the file.
+        width, height: in pixels.
+        kind: a GeoTIFF and a VRT are read in windows, a picture at once.
+        has_crs: whether it has a coordinate reference system.
+    """
+
+    location: Location
     width: int
     height: int
-    is_tiff: bool
+    kind: Literal["TIFF", "VRT", "picture"]
     has_crs: bool
 
 
-def parse_bands(text: str) -> Bands:
-    """Read three numbers as ``4,3,2``.
+def read_header(image: str | os.PathLike[str] | Remote, options: ReadOptions | None = None) -> ImageHeader:
+    """Check an image file, and whether the options suit it, without decoding its pixels.
 
     Raises:
-        InputError: anything else.
+        InputError: the file is missing, empty, no image of a kind that is read, too large, has no such bands or cannot hold
+            the nodata value; or it lies elsewhere, and that is not allowed.
     """
-    numbers = [number.strip() for number in text.split(",")]
-    if len(numbers) != 3 or not all(number.isdecimal() and int(number) > 0 for number in numbers):
-        raise InputError(f"--bands {text!r}: give three numbers from 1, for red, green and blue, as 4,3,2")
-    return int(numbers[0]), int(numbers[1]), int(numbers[2])
-
-
-def read_header(
-    path: str | os.PathLike[str],
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    max_picture: int = DEFAULT_MAX_PICTURE,
-    bands: Bands | None = None,
-) -> ImageHeader:
-    """Check an image file without decoding its pixels.
-
-    Args:
-        max_pixels: largest GeoTIFF, which is read window by window.
-        max_picture: largest PNG, JPEG or WebP, which is read at once.
-        bands: of a GeoTIFF, see :func:`choose_bands`.
-
-    Raises:
-        InputError: the file is missing, empty, no image of a kind that is read, too large, or has no such bands.
-    """
-    path = Path(path)
-    signature = _signature(path)
-    if signature[:4] in _TIFF_SIGNATURES:
-        with open_tiff(path) as dataset:
-            choose_bands(path, dataset, bands)
-            header = ImageHeader(path, dataset.width, dataset.height, True, dataset.crs is not None)
-        limit, way_out = max_pixels, "raise it, or cut the scene"
+    options = options or ReadOptions()
+    location = locate(image, options.allow_remote)
+    signature = b"" if isinstance(location, Remote) else _signature(location)
+    is_vrt = b"<VRTDataset" in signature
+    if is_vrt and not options.allow_remote:
+        raise InputError(
+            f"{location}: is a VRT, which may point to any file; read the files themselves, or trust it with --allow-remote"
+        )
+    if isinstance(location, Path) and not is_vrt and signature[:4] not in _TIFF_SIGNATURES:
+        header, limit, way_out = _picture_header(location, signature, options.nodata), options.max_picture, _IN_WINDOWS
     else:
-        with _open_picture(path) as picture:
-            _check_picture(path, picture, signature)
-            header = ImageHeader(path, *picture.size, False, False)
-        limit, way_out = max_picture, "make it a GeoTIFF, which is read window by window"
+        header, limit, way_out = (
+            _tiff_header(location, is_vrt, options),
+            options.max_pixels,
+            _LARGER,
+        )
     if header.width * header.height > limit:
         raise InputError(
-            f"{path}: {header.width} x {header.height} = {header.width * header.height:,} pixels are more than the "
+            f"{location}: {header.width} x {header.height} = {header.width * header.height:,} pixels are more than the "
             f"{limit:,} allowed; {way_out}"
         )
     return header
 
 
-def read_picture(path: str | os.PathLike[str], *, nodata: Nodata = "auto", max_pixels: int = DEFAULT_MAX_PICTURE) -> ImageInput:
+def _tiff_header(location: Location, is_vrt: bool, options: ReadOptions) -> ImageHeader:
+    with open_tiff(location, is_vrt=is_vrt) as dataset, reading(location):
+        for band in choose_bands(location, dataset, options.bands):
+            nodata_in(options.nodata, dataset.dtypes[band - 1], location)
+        header = ImageHeader(location, dataset.width, dataset.height, "VRT" if is_vrt else "TIFF", dataset.crs is not None)
+        if header.width * header.height <= options.max_pixels:
+            check_size(location, dataset)
+        return header
+
+
+def _picture_header(path: Path, signature: bytes, nodata: Nodata) -> ImageHeader:
+    with _open_picture(path) as picture:
+        _check_picture(path, picture, signature)
+        nodata_in(nodata, np.uint8, path)
+        return ImageHeader(path, *picture.size, "picture", False)
+
+
+def read_picture(path: Path, *, nodata: Nodata = "auto") -> ImageInput:
     """Read a PNG, JPEG or WebP, turned upright by its EXIF orientation. Transparent pixels are always left out.
 
     Args:
+        path: of a file whose header :func:`read_header` has accepted.
         nodata: what counts as invalid beside that, see :data:`Nodata`.
 
     Raises:
-        InputError: as :func:`read_header`, or the pixels are truncated or damaged.
+        InputError: the pixels are truncated or damaged.
     """
-    header = read_header(path, max_picture=max_pixels)
-    rgb, declared = _read_picture(header.path)
-    return ImageInput.from_array(rgb, declared & ~find_undeclared(rgb, declared, nodata), path=header.path)
+    rgb, declared = _read_picture(path)
+    return ImageInput.from_array(rgb, declared & ~find_undeclared(rgb, declared, nodata), path=path)
 
 
 def _signature(path: Path) -> bytes:
@@ -181,64 +183,16 @@ def _signature(path: Path) -> bytes:
         raise InputError(f"{path}: is a folder; name the images in it, such as '{path}/*.tif'")
     try:
         with open(path, "rb") as file:
-            signature = file.read(32)
+            signature = file.read(1024)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f"{str(path)!r}: is no name of a file: {error}") from error
     if not signature:
         raise InputError(f"{path}: the file is empty")
     return signature
-
-
-def open_tiff(path: Path) -> rasterio.DatasetReader:
-    """Open a GeoTIFF for reading.
-
-    Raises:
-        InputError: its header is truncated or damaged.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path, driver="GTiff")
-    except RasterioError as error:
-        raise InputError(f"{path}: the TIFF is truncated or damaged ({error.__cause__ or error})") from error
-
-
-def choose_bands(path: Path, dataset: rasterio.DatasetReader, wanted: Bands | None = None) -> Bands:
-    """The numbers of the bands that stand for red, green and blue.
-
-    Without ``wanted``: those that the file calls so; else its first three; a single band stands for all three.
-
-    Raises:
-        InputError: a band that the file does not have, values that are no real numbers, or more bands than colours without a
-            word on which is which.
-    """
-    kinds = list(dataset.colorinterp)
-    colors = [number for number, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha]
-    named = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-    if wanted is not None:
-        missing = [band for band in wanted if not 1 <= band <= dataset.count]
-        if missing:
-            raise InputError(
-                f"{path}: has {_count(dataset.count, 'band')}, numbered from 1, and no band {missing[0]} (--bands)"
-            )
-        chosen = wanted
-    elif all(kind in kinds for kind in named):
-        chosen = (kinds.index(named[0]) + 1, kinds.index(named[1]) + 1, kinds.index(named[2]) + 1)
-    elif len(colors) == 1:
-        chosen = (colors[0],) * 3
-    elif len(colors) == 3:
-        chosen = (colors[0], colors[1], colors[2])
-    else:
-        raise InputError(
-            f"{path}: has {_count(len(colors), 'band')} and does not say which are red, green and blue; "
-            "name them, as in --bands 3,2,1"
-        )
-    kind = np.dtype(dataset.dtypes[chosen[0] - 1])
-    if any(np.dtype(dataset.dtypes[band - 1]).kind not in "uif" for band in chosen):
-        raise InputError(f"{path}: its bands are {kind.name}, not real numbers")
-    return chosen
 
 
 @contextmanager
@@ -277,7 +231,3 @@ def _pixels_of(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.bool
         return np.ascontiguousarray(pixels[..., :3]), pixels[..., 3] > 0
     rgb = np.array(picture.convert("RGB"))
     return rgb, np.ones(rgb.shape[:2], dtype=bool)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"one {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,6 +14,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from ovrs.inference.addresses import Location
 from ovrs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Place:
         crs: the coordinate reference system, None where the image has none.
         transform: from (column, row) to the CRS's coordinates, None without a CRS.
         pixel_area: ground area of a pixel in square metres, None where unknown.
-        path: the image's file, or the one it is going to be; None for an array.
+        path: the image's file or address; None for an array.
         synthetic: drawn by ovrs, not photographed.
     """
 
@@ -55,7 +56,7 @@ class Place:
     crs: CRS | None = None
     transform: Affine | None = None
     pixel_area: float | None = None
-    path: Path | None = None
+    path: Location | None = None
     synthetic: bool = False
 
 

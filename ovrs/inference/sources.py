@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from affine import Affine
 from rasterio.crs import CRS
 
 from ovrs.errors import InputError
 from ovrs.files import written_whole
+from ovrs.inference.addresses import Location, Remote, locate
 from ovrs.inference.geotiff import Layer, write_raster
 from ovrs.inference.outputs import distinct_stems
 from ovrs.inference.rasters import read_header
-from ovrs.inference.scene import ReadOptions
+from ovrs.inference.reading import ReadOptions
 
 # Side in pixels of a drawn scene: several tiles of the small model, yet seconds to segment.
 _SCENE_SIZE = 640
@@ -27,14 +29,22 @@ class Source:
     """One image to segment.
 
     Attributes:
-        path: its file.
+        path: its file, or its address elsewhere.
         stem: what the names of its results begin with, folders included.
         has_crs: whether it has a coordinate reference system.
+
+    Raises:
+        InputError: a stem that leads out of the folder of results.
     """
 
-    path: Path
+    path: Location
     stem: str
     has_crs: bool
+
+    def __post_init__(self) -> None:
+        parts = PurePath(self.stem).parts
+        if not parts or ".." in parts or PurePath(self.stem).is_absolute():
+            raise InputError(f"{self.path}: its results would be called '{self.stem}.*', outside of the folder of results")
 
     @property
     def results(self) -> tuple[str, str, str]:
@@ -53,9 +63,8 @@ def list_sources(patterns: Sequence[str], options: ReadOptions | None = None) ->
     """
     options = options or ReadOptions()
     sources = []
-    for path, stem in expand(patterns).items():
-        header = read_header(path, options.max_pixels, options.max_picture, options.bands)
-        sources.append(Source(path, stem, header.has_crs))
+    for path, stem in expand(patterns, options.allow_remote).items():
+        sources.append(Source(path, stem, read_header(path, options).has_crs))
     distinct_stems((source.path, source.stem) for source in sources)
     return sources
 
@@ -81,23 +90,34 @@ def draw_source(seed: int, folder: Path) -> Source:
     return Source(path, path.stem, True)
 
 
-def expand(patterns: Sequence[str]) -> dict[Path, str]:
-    """Files for paths and patterns (``*``, ``?``, ``[...]``, ``**``), in order, each once, and the stem of its results.
+def expand(patterns: Sequence[str], allow_remote: bool = False) -> dict[Location, str]:
+    """What paths, addresses and patterns (``*``, ``?``, ``[...]``, ``**``) name, in order, each once, and the stems of results.
 
     Raises:
-        InputError: a pattern that fits no file.
+        InputError: a pattern that fits no file or leads out of the folder it begins with, or an address where none is allowed.
     """
-    found: dict[Path, tuple[Path, str]] = {}
+    found: dict[Location, tuple[Location, str]] = {}
     for pattern in patterns:
+        location = locate(pattern, allow_remote)
+        if isinstance(location, Remote):
+            found.setdefault(location, (location, location.stem))
         # A file whose name holds brackets is taken as it is, before it is tried as a pattern.
-        if not glob.has_magic(pattern) or Path(pattern).exists():
-            found.setdefault(Path(pattern).resolve(), (Path(pattern), Path(pattern).stem))
-            continue
-        paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if not Path(name).is_dir()]
-        if not paths:
-            raise InputError(f"{pattern}: no file fits this pattern")
-        parts = Path(pattern).parts
-        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), parts))
-        for path in paths:
-            found.setdefault(path.resolve(), (path, path.relative_to(fixed).with_suffix("").as_posix()))
+        elif not glob.has_magic(pattern) or location.exists():
+            found.setdefault(location.resolve(), (location, location.stem))
+        else:
+            for path, stem in _matches(pattern):
+                found.setdefault(path.resolve(), (path, stem))
     return dict(found.values())
+
+
+def _matches(pattern: str) -> Iterator[tuple[Path, str]]:
+    """The files that fit a pattern, and their names relative to the folder that it begins with."""
+    fixed = Path(*takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
+    paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if not Path(name).is_dir()]
+    if not paths:
+        raise InputError(f"{pattern}: no file fits this pattern")
+    for path in paths:
+        stem = os.path.normpath(path.relative_to(fixed).with_suffix(""))
+        if Path(stem).parts[0] == "..":
+            raise InputError(f"{pattern}: leads out of {fixed}, so results of {path} have no place; name its folder instead")
+        yield path, Path(stem).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -189,7 +190,7 @@ def test_many_bands_must_be_chosen_from(write_tiff: Writer) -> None:
     assert read_image(path, bands=(4, 3, 12), nodata="none").rgb[0, 0].tolist() == [3, 2, 11]
     for bad in ((4, 3, 13), (0, 1, 2)):
         with pytest.raises(InputError, match=f"no band {13 if 13 in bad else 0} "):
-            read_header(path, bands=bad)
+            read_header(path, ReadOptions(bands=bad))
 
 
 def test_fourth_band_that_is_no_alpha_is_left_out(write_tiff: Writer) -> None:
@@ -208,7 +209,7 @@ def test_huge_image_is_refused_from_its_header(tmp_path: Path, monkeypatch: pyte
     Image.new("RGB", (300, 200)).save(tmp_path / "large.png")
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(InputError, match=r"large\.png.*60,000 pixels.*59,999 allowed"):
-        read_header(tmp_path / "large.png", max_picture=59_999)
+        read_header(tmp_path / "large.png", ReadOptions(max_picture=59_999))
 
 
 def test_our_limit_replaces_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +229,9 @@ def test_arrays_are_checked(quadrants: Rgb) -> None:
 
 
 def test_nodata_option_is_parsed() -> None:
-    assert [parse_nodata(text) for text in ("auto", "NONE", "255")] == ["auto", "none", 255]
-    for bad in ("256", "-1", "black", ""):
+    texts = ("auto", "NONE", "255", "-9999", "65535", "-3.4e38", "18446744073709551615")
+    assert [parse_nodata(text) for text in texts] == ["auto", "none", 255, -9999, 65535, -3.4e38, 2**64 - 1]
+    assert math.isnan(parse_nodata("NaN"))
+    for bad in ("black", "", "inf", "-inf", "1e999", "1,2"):
         with pytest.raises(InputError, match="--nodata"):
             parse_nodata(bad)

@@ -182,3 +182,37 @@ def test_a_file_cut_in_the_middle_is_found_out_where_it_is_read(write_tiff: Writ
     path.write_bytes(path.read_bytes()[:200_000])
     with pytest.raises(InputError, match=r"image\.tif: the TIFF is truncated"), open_scene(path) as scene:
         scene.read(390, 400, 0, 300)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.int16, -9999), (np.uint16, 65535), (np.float32, -3.4e38), (np.float32, 0.1)])
+def test_a_nodata_value_of_the_file_s_type_is_no_image_and_is_mixed_with_none(
+    write_tiff: Writer, dtype: Any, value: float
+) -> None:
+    bands = noise((3, 60, 80), dtype, 1, 3000)
+    clean = bands.copy()
+    bands[:, :30, :30] = value
+    bands[0, 50, 50] = value  # one band alone is no nodata
+    inside = np.zeros((60, 80), bool)
+    inside[:30, :30] = True
+    clean[:, :30, :30] = bands[:, 31:, 31:60].mean()
+    with open_scene(write_tiff(bands), ReadOptions(nodata=value)) as scene:
+        assert np.array_equal(scene.valid(0, 60, 0, 80), ~inside) and dict(scene.facts)["NODATA"] == str(value)
+        assert 100 < scene.read(40, 60, 0, 80).mean() < 155  # the stretch is that of the image
+    # At twice the pixel size a pixel of the model's covers an odd border.
+    bands[:, 30, :] = bands[:, :, 30] = 1500
+    rule = StretchRule.parse("0,3000")
+    with open_scene(write_tiff(bands, "coarse.tif"), ReadOptions(nodata=value, gsd=0.8, stretch=rule)) as scene:
+        read = scene.read(0, *scene.model_size[:1], 0, scene.model_size[1])
+        edge = read[:, 19:20, 2:17]  # between rows 30 and 31, half of it nodata in some columns
+        assert scene.model_size[0] == 38 and edge.min() > 60
+
+
+def test_a_nodata_value_that_the_type_cannot_hold_is_refused(write_tiff: Writer, tmp_path: Path) -> None:
+    for dtype, bad in ((np.uint8, (256, -1, 0.5, float("nan"))), (np.int16, (65535,)), (np.float32, (1e39,))):
+        path = write_tiff(noise((3, 9, 9), dtype))
+        for value in bad:
+            with pytest.raises(InputError, match=rf"image\.tif: --nodata .*{np.dtype(dtype).name}"):
+                open_scene(path, ReadOptions(nodata=value))
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
+    with pytest.raises(InputError, match=r"picture\.png: --nodata 256 .*of 0\.\.255"):
+        open_scene(tmp_path / "picture.png", ReadOptions(nodata=256))
