@@ -41,7 +41,8 @@ class Remote:
     @property
     def name(self) -> str:
         """The last part, without a query."""
-        return PurePosixPath(urlsplit(self.address).path).name or "remote"
+        name = PurePosixPath(urlsplit(self.address).path).name
+        return "remote" if name in ("", "..") else name
 
     @property
     def stem(self) -> str:
