@@ -42,7 +42,9 @@ def enlarge(
     Args:
         cells: [N, ., .] that begin at the cell ``origin`` and reach far enough (see :meth:`Grid.cells_of`).
     """
+    first, last = columns.cells_of(left, left + size[1])
+    cells = cells[..., first - origin[1] : last - origin[1]]  # a band may be much wider than what is enlarged
     before, after, share = rows.neighbours(torch.arange(top, top + size[0]))
     strip = torch.lerp(cells[:, before - origin[0]], cells[:, after - origin[0]], share[None, :, None])
     before, after, share = columns.neighbours(torch.arange(left, left + size[1]))
-    return torch.lerp(strip[..., before - origin[1]], strip[..., after - origin[1]], share)
+    return torch.lerp(strip[..., before - first], strip[..., after - first], share)

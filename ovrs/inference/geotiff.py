@@ -89,6 +89,7 @@ def write_raster(
         "blockysize": BLOCK,
         "compress": "deflate",
         "interleave": "band",
+        "num_threads": "all_cpus",
         "BIGTIFF": "IF_SAFER",
     }
     try:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import PIL.Image
+import rasterio
 import torch
 from detectron2.modeling import build_model
 from numpy.typing import NDArray
@@ -21,12 +22,13 @@ import ovrs
 import ovrs.modeling  # registers the systems
 from ovrs.config import load_config
 from ovrs.errors import ConfigError, WeightsError
+from ovrs.inference.addresses import Remote, version_of
 from ovrs.inference.decision import Decided, Decision
 from ovrs.inference.maps import FileMaps, ReducedLabels, UnitMaps, reduced_size
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.scene import ReadOptions, Scene, open_scene
 from ovrs.inference.segmentation import Coverage, Segmentation
-from ovrs.inference.streaming import Unit, plan_scene, stream
+from ovrs.inference.streaming import Plan, Unit, plan_scene, stream
 from ovrs.inference.targets import Target
 from ovrs.inference.tiles import Tiling
 from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
@@ -36,11 +38,13 @@ from ovrs.vocabulary import Vocabulary
 # What to give as weights to run a model as it was initialised, on purpose: its maps mean nothing.
 RANDOM_WEIGHTS = "random"
 DEFAULT_IN_MEMORY = 100_000_000
+# GDAL would take a share of all memory for blocks it has read [bytes].
+_RASTER_CACHE = 64 * 2**20
 # Longer side of the picture that a result carries [pixels].
 _PREVIEW_SIDE = 4096
 
 Progress = Callable[[int, int], None]
-AnyImage = str | os.PathLike[str] | NDArray[np.uint8] | PIL.Image.Image | ImageInput
+AnyImage = str | os.PathLike[str] | Remote | NDArray[np.uint8] | PIL.Image.Image | ImageInput
 Words = Vocabulary | str | Sequence[str]
 
 
@@ -83,6 +87,19 @@ class SystemTiles:
                 value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value).encode()
             )
         return digest.hexdigest()
+
+
+class Digest:
+    """What is gathered of a map while its units are made: what it covers, and what fits on a screen."""
+
+    def __init__(self, names: int, shape: tuple[int, int], dtype: type[np.uint8] | type[np.uint16]) -> None:
+        self.coverage = Coverage(names)
+        self.preview = ReducedLabels(shape, reduced_size(shape, _PREVIEW_SIDE), dtype)
+
+    def add(self, unit: Unit, piece: Decided) -> None:
+        """Count a unit."""
+        self.coverage.add(piece.labels, piece.confidence)
+        self.preview.add(unit, piece)
 
 
 class Segmenter:
@@ -175,38 +192,43 @@ class Segmenter:
         vocabulary = as_vocabulary(vocabulary)
         decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
         target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay)
-        with open_scene(image, options) as scene:
+        with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE), open_scene(image, options) as scene:
             plan = plan_scene(scene, self.model.tiling, decision.names)
-            provenance = (*self.provenance, *scene.facts)
             work = self._work(scene, vocabulary, decision, target, resume)
-            reduced = reduced_size((scene.height, scene.width), _PREVIEW_SIDE)
-            coverage = Coverage(len(vocabulary))
-            preview = ReducedLabels((scene.height, scene.width), reduced, decision.dtype)
-
-            def count(unit: Unit, piece: Decided) -> None:
-                coverage.add(piece.labels, piece.confidence)
-                preview.add(unit, piece)
-
-            finished = {unit for unit in plan.units if work.has(unit)}
-            for unit in finished:
-                count(unit, work.read(unit))
-            score = partial(self.model.score, vocabulary=vocabulary)
-            done = finished.__contains__
             with resumable(work):
-                for unit, piece in stream(scene, plan, score, decision, batch=self.model.batch, done=done, progress=progress):
-                    work.keep(unit, piece)
-                    count(unit, piece)
-            maps = UnitMaps(work, plan.units, (scene.height, scene.width))
-            found = (scene.reduced(reduced), preview.labels)
-            result = Segmentation(scene.place, vocabulary, maps, coverage, found, provenance)
-        if target is None:
-            return result
-        with resumable(work):
-            written = target.write(result, maps, cog=cog)
+                digest = self._fill(work, scene, plan, vocabulary, decision, progress)
+                maps = UnitMaps(work, plan.units, (scene.height, scene.width))
+                preview = (scene.reduced(digest.preview.labels.shape), digest.preview.labels)
+                provenance = (*self.provenance, *scene.facts)
+                result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance)
+                if target is None:
+                    return result
+                written = target.write(result, maps, cog=cog)
         if isinstance(work, WorkFolder):
             work.remove()
             result = replace(result, maps=FileMaps(written))
         return replace(result, files=tuple(written.values()))
+
+    def _fill(
+        self,
+        work: Work,
+        scene: Scene,
+        plan: Plan,
+        vocabulary: Vocabulary,
+        decision: Decision,
+        progress: Progress | None,
+    ) -> Digest:
+        """Compute the units that are not there yet, and what is to be known of all of them."""
+        digest = Digest(len(vocabulary), (scene.height, scene.width), decision.dtype)
+        finished = {unit for unit in plan.units if work.has(unit)}
+        for unit in finished:
+            digest.add(unit, work.read(unit))
+        score = partial(self.model.score, vocabulary=vocabulary)
+        done = finished.__contains__
+        for unit, piece in stream(scene, plan, score, decision, batch=self.model.batch, done=done, progress=progress):
+            work.keep(unit, piece)
+            digest.add(unit, piece)
+        return digest
 
     def _work(self, scene: Scene, vocabulary: Vocabulary, decision: Decision, target: Target | None, resume: bool) -> Work:
         """Where finished units go: on disk where there is an output and the scene is large, or work to go on with."""
@@ -218,11 +240,8 @@ class Segmenter:
         return WorkFolder(target.work, self._identity(scene, vocabulary, decision), resume=resume)
 
     def _identity(self, scene: Scene, vocabulary: Vocabulary, decision: Decision) -> dict[str, str]:
-        file = scene.place.path
-        stat = file.stat() if file is not None and file.exists() else None
         return {
-            "image": f"{file}, {scene.width} x {scene.height}"
-            + (f", {stat.st_size} bytes of {stat.st_mtime_ns}" if stat else ""),
+            "image": f"{version_of(scene.place.path)}, {scene.width} x {scene.height}",
             "vocabulary": repr(vocabulary),
             "model": self.identity,
             "options": f"{scene.facts}, thresholds {decision.least.tolist()}, probabilities {decision.probabilities}",

@@ -28,8 +28,9 @@ Progress = Callable[[int, int], None]
 
 # Rows of a unit, and columns that are decided together; a multiple of the blocks of the rasters that are written [pixels].
 UNIT = 512
-# Scores that may wait for a strip to be complete; wider scenes are read in several bands [floats; 512 MiB].
-WAITING_SCORES = 2**27
+# Scores that may wait for a strip to be complete, so that wider scenes are read in several bands: 16 names on 5,000 pixels of
+# width. More would save little, for bands overlap by less than a tile [floats; 24 MiB].
+WAITING_SCORES = 6 * 2**20
 
 _Result = TypeVar("_Result")
 # A tile's number along the columns, and its pixels [3, h, w]; None where it holds no image.
@@ -152,14 +153,15 @@ def _units_of(plan: Plan, units: Sequence[Unit], blended: Iterator[tuple[int, Te
     top, held = next(blended)
     for unit in units:
         first, last = plan.down.cells_of(unit.top, unit.bottom)
-        parts = [held]
-        reached = top + held.shape[1]
+        while top + held.shape[1] <= first:  # tiles reach above the first unit
+            top, held = next(blended)
+        parts = [held[:, first - top :]]
+        top, reached = first, top + held.shape[1]
         while reached < last:
             _, cells = next(blended)
             parts.append(cells)
             reached += cells.shape[1]
-        held = torch.cat(parts, dim=1)[:, first - top :]
-        top = first
+        held = torch.cat(parts, dim=1)
         yield unit, first, held[:, : last - first]
 
 
