@@ -14,8 +14,8 @@ from ovrs.errors import InputError
 from ovrs.inference.segmentation import Labels, label_type
 from ovrs.vocabulary import Vocabulary
 
-# Scores looked at together [floats; 128 MiB].
-_CHUNK = 2**25
+# Scores looked at together [floats; 8 MiB].
+_CHUNK = 2**21
 # Probabilities are written as 0..254 for 0..1; 255 is nodata.
 PROBABILITY_STEPS = 254
 
