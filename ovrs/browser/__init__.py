@@ -1,0 +1,1 @@
+"""The demo's page: guests and their limits, what the panels say, and the layout with its events (gradio)."""
