@@ -181,7 +181,6 @@ def run(args: argparse.Namespace) -> int:
         OvrsError: a mistake that was found before the first image was segmented, or in the only one.
     """
     vocabulary = read_vocabulary(args)
-    from ovrs.inference.batch import own_part
     from ovrs.inference.outputs import OutputFolder
     from ovrs.inference.sources import draw_source, list_sources
 
@@ -197,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"no --input: a synthetic scene is drawn from seed {args.seed}")
             sources = [draw_source(args.seed, folder.path)]
         print(f"classes: {', '.join(vocabulary.names)}")
-        return 2 if segment_all(own_part(sources), segmenter, job) else 0
+        return 2 if segment_all(sources, segmenter, job) else 0
 
 
 def job_of(args: argparse.Namespace, vocabulary: Vocabulary, options: ReadOptions) -> Job:
@@ -292,16 +291,21 @@ def segment_on_cluster(args: argparse.Namespace, sources: Sequence[Source], job:
 def segment_all(sources: Sequence[Source], segmenter: Segmenter, job: Job) -> int:
     """Segment each image and print its table; with several, a bad one is reported and the others are finished.
 
+    Under torchrun each process takes its own part of them.
+
     Returns:
         How many images failed.
     """
     from ovrs.inference.batch import segment_scene, write_summary
+    from ovrs.inference.processes import Processes
     from ovrs.inference.progress import Bars
     from ovrs.inference.tables import coverage_table
 
     failed = 0
-    with Bars(len(sources)) as bars:
-        for source in sources:
+    processes = Processes.of()
+    part = processes.own_part(sources)
+    with Bars(len(part)) as bars:
+        for source in part:
             try:
                 record, result = segment_scene(segmenter, source, job, bars.tiles(source.path.name))
             except OvrsError as error:
@@ -317,7 +321,8 @@ def segment_all(sources: Sequence[Source], segmenter: Segmenter, job: Job) -> in
                     bars.write(f"\n{source.path}{note}\n{coverage_table(result)}\n", sys.stdout)
                     bars.write("\n".join(["wrote", *(f"  {job.output / file}" for file in record.files)]), sys.stdout)
             bars.image_done()
-    if job.recorded:
+    failed = processes.total(failed)
+    if job.recorded and processes.rank == 0:
         print(f"{len(sources) - failed} of {len(sources)} images done; {write_summary(job.output, job.vocabulary.names)}")
     return failed
 

@@ -2,7 +2,7 @@
 
 The record of a scene is a JSON file under ``OUTPUT/.records``. A run that is told to resume leaves out what is recorded as done
 with the same image, model, words and options, and whose files are still there. Several processes may share an output folder:
-each takes its own part of the scenes.
+each takes its own part of the scenes (:mod:`ovrs.inference.processes`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -118,13 +118,6 @@ def segment_scene(
     )
     _write(record, source, job)
     return record, result
-
-
-def own_part(sources: Sequence[Source], environ: dict[str, str] | None = None) -> list[Source]:
-    """The scenes of this process: all of them, or under torchrun every ``WORLD_SIZE``-th from the ``RANK``-th on."""
-    environ = dict(os.environ) if environ is None else environ
-    rank, world = int(environ.get("RANK", "0")), int(environ.get("WORLD_SIZE", "1"))
-    return list(sources[rank::world])
 
 
 def write_summary(output: Path, names: Iterable[str]) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +16,15 @@ import pytest
 import torch
 
 from ovrs.errors import InputError
-from ovrs.inference.batch import Job, own_part, read_records, segment_scene, write_summary
+from ovrs.inference.batch import Job, read_records, segment_scene, write_summary
+from ovrs.inference.processes import Processes
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.sources import list_sources
 from ovrs.inference.tiles import Tiling
 from ovrs.vocabulary import Vocabulary
 
 WORDS = Vocabulary.parse("red,green,blue")
+DEMO = Path(__file__).resolve().parents[2] / "demo" / "demo.py"
 
 
 class CountingModel:
@@ -104,9 +108,22 @@ def test_a_bad_scene_is_recorded_and_tried_again(archive: Path, tmp_path: Path) 
 
 def test_processes_share_the_scenes_among_them(archive: Path) -> None:
     sources = list_sources([str(archive / "**" / "*.tif")])
-    assert own_part(sources, {}) == sources
-    parts = [own_part(sources, {"RANK": str(rank), "WORLD_SIZE": "2"}) for rank in range(2)]
+    assert Processes.of({}).own_part(sources) == sources
+    parts = [Processes.of({"RANK": str(rank), "WORLD_SIZE": "2"}).own_part(sources) for rank in range(2)]
     assert [len(part) for part in parts] == [2, 1] and not set(parts[0]) & set(parts[1])
+
+
+@pytest.mark.slow
+def test_under_torchrun_a_bad_scene_stops_no_process(archive: Path, tmp_path: Path) -> None:
+    whole = (archive / "north" / "a.tif").read_bytes()
+    (archive / "north" / "a.tif").write_bytes(whole[: len(whole) // 2])  # the first process meets it first
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(DEMO)]
+    options = ["--input", str(archive / "**" / "*.tif"), "--output", str(tmp_path / "maps"), "--vocab", "red,green"]
+    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=280)
+    assert ended.returncode != 0
+    found = {Path(record.scene).relative_to(archive).as_posix(): record.status for record in read_records(tmp_path / "maps")}
+    assert found == {"north/a.tif": "failed", "north/b.tif": "done", "south/a.tif": "done"}, ended.stderr
+    assert "2 of 3 images done" in ended.stdout and (tmp_path / "maps" / "south" / "a.classes.tif").is_file()
 
 
 def test_two_scenes_for_one_name_are_refused(archive: Path) -> None:
