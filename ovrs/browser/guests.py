@@ -174,7 +174,7 @@ class Guests:
             raise VocabularyError(f"{len(vocabulary)} names are more than the {self.limits.names} allowed; leave some out")
         if len(vocabulary.rows) > self.limits.names * _WORDS_PER_NAME:
             raise VocabularyError(
-                f"{len(vocabulary.rows)} words are more than the {self.limits.names * _WORDS_PER_NAME} allowed; leave synonyms out"
+                f"{len(vocabulary.rows)} words are more than the {self.limits.names * _WORDS_PER_NAME} allowed; leave some out"
             )
 
     def _new_folder(self, guest: str) -> Path:

@@ -36,16 +36,47 @@ WAITING = "Drop an image or pick an example."
 ASK = "Segment an image, then click on the map: here are the scores of all classes at that pixel."
 
 
+GREEN = gr.themes.Color(
+    *("#eef6f2", "#d8eae2", "#b3d5c7", "#85baa5", "#4f9a80", "#2c7d64", "#14634f", "#125443", "#104538", "#0d382e", "#07211b")
+)
+
+
 class Quiet(gr.themes.Base):
     """Paper, ink and one green; type that is on the reader's machine, so that nothing is fetched from elsewhere."""
 
     def __init__(self) -> None:
         super().__init__(
-            primary_hue=gr.themes.colors.emerald,
+            primary_hue=GREEN,
             neutral_hue=gr.themes.colors.stone,
             radius_size=gr.themes.sizes.radius_sm,
             font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
             font_mono=("ui-monospace", "Consolas", "monospace"),
+        )
+        self.set(
+            body_background_fill="#f7f6f2",
+            body_background_fill_dark="#15181a",
+            block_background_fill="transparent",
+            block_background_fill_dark="transparent",
+            block_border_width="0px",
+            block_padding="0px",
+            block_label_background_fill="transparent",
+            block_label_border_width="0px",
+            input_background_fill="#ffffff",
+            input_background_fill_dark="#1d2124",
+            input_border_color="#d3d0c6",
+            input_border_color_dark="#3a4145",
+            input_border_width="1px",
+            button_primary_background_fill="*primary_600",
+            button_primary_background_fill_hover="*primary_700",
+            button_primary_background_fill_dark="*primary_500",
+            button_primary_text_color="#ffffff",
+            button_secondary_background_fill="#ffffff",
+            button_secondary_background_fill_dark="#1d2124",
+            button_secondary_border_color="#d3d0c6",
+            button_secondary_border_color_dark="#3a4145",
+            button_border_width="1px",
+            slider_color="*primary_600",
+            slider_color_dark="*primary_400",
         )
 
 
@@ -87,7 +118,9 @@ class Page:
             gr.Dropdown(choices=[ALL_CLASSES, *screen.scored], value=ALL_CLASSES, interactive=True),
             panels.legend(screen),
             _note(ASK),
-            gr.DownloadButton(f"Map ({result.raster.suffix[1:].upper()})", value=str(result.raster), interactive=True),
+            gr.DownloadButton(
+                f"Map ({'GeoTIFF' if result.raster.suffix == '.tif' else 'PNG'})", value=str(result.raster), interactive=True
+            ),
             gr.DownloadButton(value=str(result.vectors) if result.vectors else None, interactive=result.vectors is not None),
             gr.DownloadButton(value=str(result.overlay), interactive=True),
             _note(f"No polygons: {result.no_vectors}.") if result.no_vectors else "",
@@ -145,7 +178,7 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
     """
     does = Page(guests)
     with gr.Blocks(title="ovrs", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as page:
-        gr.HTML(_header(model))
+        _html(_header(model))
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="ask"):
                 upload, examples = _image_controls(guests)
@@ -154,19 +187,19 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
             with gr.Column(elem_id="look"):
                 with gr.Row(elem_id="tools"):
                     layer = gr.Dropdown([ALL_CLASSES], value=ALL_CLASSES, label="Show", interactive=False, elem_id="layer")
-                    opacity = gr.Slider(0, 100, DEFAULT_OPACITY, step=1, label="Opacity of the map (%)", elem_id="opacity")
-                sheet = gr.HTML(panels.empty_map(WAITING), elem_id="map", js_on_load=(HERE / "page.js").read_text("utf-8"))
+                    opacity = gr.Slider(0, 100, DEFAULT_OPACITY, step=1, label="Opacity (%)", elem_id="opacity")
+                sheet = _html(panels.empty_map(WAITING), elem_id="map", js_on_load=(HERE / "page.js").read_text("utf-8"))
             with gr.Column(elem_id="read"):
                 _heading("Legend")
-                legend = gr.HTML(_note("Colours and shares appear with the map."), elem_id="legend")
+                legend = _html(_note("Colours and shares appear with the map."), elem_id="legend")
                 _heading("Pixel")
-                pixel = gr.HTML(_note(ASK), elem_id="pixel")
+                pixel = _html(_note(ASK), elem_id="pixel")
                 _heading("Download")
                 raster = gr.DownloadButton("Map", interactive=False, elem_id="raster", size="sm")
                 vectors = gr.DownloadButton("Polygons (GeoPackage)", interactive=False, elem_id="vectors", size="sm")
                 overlay = gr.DownloadButton("Overlay (PNG)", interactive=False, elem_id="overlay", size="sm")
-                note = gr.HTML("", elem_id="note")
-        gr.HTML('<p class="ovrs-note">A map is what a model makes of an image: look before you rely on it.</p>')
+                note = _html("", elem_id="note")
+        _html('<p class="ovrs-note ovrs-bottom">A map is what a model makes of an image: look before you rely on it.</p>')
 
         shown = [layer, legend, pixel, raster, vectors, overlay, note]
 
@@ -225,13 +258,14 @@ def example(folder: Path, seed: int) -> Path:
 
 def _image_controls(guests: Guests) -> tuple[gr.File, gr.Gallery]:
     _heading("Image")
-    upload = gr.File(label="GeoTIFF, PNG, JPEG or WebP", file_types=FILE_TYPES, height=120, elem_id="upload")
+    upload = gr.File(label="Image", show_label=False, file_types=FILE_TYPES, height=130, elem_id="upload")
+    _html(_note("GeoTIFF, PNG, JPEG or WebP. Or a drawn example (synthetic):"))
     pictures = []
     for name, (seed, _) in EXAMPLES.items():
         with open_scene(example(guests.uploads, seed)) as scene:
             pictures.append((Image.fromarray(scene.reduced((160, 160))), name))
     examples = gr.Gallery(
-        pictures, columns=3, allow_preview=False, label="Drawn examples (synthetic)", elem_id="examples", height=120, buttons=[]
+        pictures, columns=3, allow_preview=False, show_label=False, elem_id="examples", height=120, buttons=[]
     )
     return upload, examples
 
@@ -254,7 +288,7 @@ def _word_controls(guests: Guests) -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox,
             label="Bands for red, green, blue", info="Of a GeoTIFF, from 1.", placeholder="4,3,2", elem_id="bands"
         )
     limits = guests.limits
-    gr.HTML(_note(f"Up to {limits.pixels / 1e6:g} million pixels, {limits.bytes / 1e6:g} MB and {limits.names} classes."))
+    _html(_note(f"Up to {limits.pixels / 1e6:g} million pixels, {limits.bytes / 1e6:g} MB and {limits.names} names."))
     return preset, words, background, threshold, bands
 
 
@@ -284,8 +318,12 @@ def _header(model: str) -> str:
     )
 
 
+def _html(text: str, **more: Any) -> gr.HTML:
+    return gr.HTML(text, apply_default_css=False, **more)
+
+
 def _heading(text: str) -> None:
-    gr.HTML(f"<h2>{text}</h2>", elem_classes="ovrs-heading")
+    _html(f"<h2>{text}</h2>", elem_classes="ovrs-heading")
 
 
 def _note(text: str) -> str:
