@@ -179,15 +179,15 @@ def read_picture(path: Path, *, nodata: Nodata = "auto") -> ImageInput:
 
 def _signature(path: Path) -> bytes:
     """The first bytes of a file, enough to tell its kind and a PNG's depth."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name the images in it, such as '{path}/*.tif'")
     try:
         with open(path, "rb") as file:
             signature = file.read(1024)
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder; name the images in it, such as '{path}/*.tif'") from error
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # a NUL in the name
         raise InputError(f"{str(path)!r}: is no name of a file: {error}") from error
     if not signature:

@@ -103,11 +103,19 @@ def expand(patterns: Sequence[str], allow_remote: bool = False) -> dict[Location
             found.setdefault(location, (location, location.stem))
         # A file whose name holds brackets is taken as it is, before it is tried as a pattern.
         elif not glob.has_magic(pattern) or location.exists():
-            found.setdefault(location.resolve(), (location, location.stem))
+            found.setdefault(_absolute(location), (location, location.stem))
         else:
             for path, stem in _matches(pattern):
-                found.setdefault(path.resolve(), (path, stem))
+                found.setdefault(_absolute(path), (path, stem))
     return dict(found.values())
+
+
+def _absolute(path: Path) -> Path:
+    """Where a path leads; the path itself where it cannot be one, which whoever opens it is going to say."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError):
+        return path
 
 
 def _matches(pattern: str) -> Iterator[tuple[Path, str]]:

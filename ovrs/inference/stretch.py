@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ovrs.errors import InputError
 
@@ -54,11 +54,15 @@ class StretchRule:
             pass
         raise InputError(f"--stretch {text!r}: give auto, none, two percentiles as 2%,98%, or two values as 0,10000")
 
+    def looks_at(self, dtype: DTypeLike) -> bool:
+        """Whether the stretch for values of this type depends on the values of the scene."""
+        return self.kind == "percent" or (self.kind == "auto" and np.dtype(dtype) != np.uint8)
+
     def fit(self, sample: NDArray[Any], valid: NDArray[np.bool_]) -> Stretch | None:
         """The stretch for a scene; None where its values are to be taken as they are.
 
         Args:
-            sample: [3, h, w] of the scene's own type, spread over all of it.
+            sample: [3, h, w] of the scene's own type, spread over all of it; it may be empty where nothing depends on it.
             valid: bool [h, w]; other pixels do not count.
         """
         if self.kind == "none" or (self.kind == "auto" and sample.dtype == np.uint8):

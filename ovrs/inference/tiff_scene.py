@@ -135,6 +135,8 @@ class TiffScene(Scene):
         )
 
     def _fit(self, rule: StretchRule) -> Stretch | None:
+        if not rule.looks_at(self._type):
+            return rule.fit(np.empty((3, 0, 0), dtype=self._type), np.empty((0, 0), dtype=bool))
         shrink = max(self.height, self.width) / _SAMPLE_SIDE
         size = (max(round(self.height / max(shrink, 1)), 1), max(round(self.width / max(shrink, 1)), 1))
         whole = Window(0, 0, self.width, self.height)
