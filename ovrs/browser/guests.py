@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovrs.errors import InputError, OutputError, VocabularyError
+from ovrs.inference.maps import UnitMaps
 from ovrs.inference.rasters import read_header
 from ovrs.inference.reading import parse_bands
 from ovrs.inference.scene import ReadOptions
@@ -219,8 +220,10 @@ class Guests:
             result = segment(
                 path, vocabulary, confidence_threshold=threshold, probabilities=True, options=options, progress=progress
             )
-            files = Target.of(folder / "scores" / "map.tif", probabilities=True).write(result, result.maps)
-            Target.of(folder / f"{stem}.classes.png", overlay=True).write(result, result.maps)
+            maps = result.maps
+            assert isinstance(maps, UnitMaps)  # for nothing was written
+            files = Target.of(folder / "scores" / "map.tif", probabilities=True).write(result, maps)
+            Target.of(folder / f"{stem}.classes.png", overlay=True).write(result, maps)
         vectors, reason = None, "the image has no coordinate reference system, so its polygons would lie nowhere"
         if result.place.crs is not None:
             vectors, reason = folder / f"{stem}.gpkg", ""

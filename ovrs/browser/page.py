@@ -177,7 +177,7 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
         waiting: how many may wait for their map; others are told to come back.
     """
     does = Page(guests)
-    with gr.Blocks(title="ovrs", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as page:
+    with gr.Blocks(title="ovrs", analytics_enabled=False, delete_cache=(600, int(guests.limits.idle)), fill_width=True) as page:
         _html(_header(model))
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="ask"):
@@ -253,7 +253,9 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_bytes: int, **more:
 def example(folder: Path, seed: int) -> Path:
     """The drawn scene of a seed as a GeoTIFF, drawn once."""
     path = folder / f"scene_{seed}.tif"
-    return path if path.exists() else draw_source(seed, folder).path
+    if not path.exists():
+        draw_source(seed, folder)
+    return path
 
 
 def _image_controls(guests: Guests) -> tuple[gr.File, gr.Gallery]:

@@ -1,4 +1,4 @@
-"""The demo in a browser: guests, limits and messages without one; then the page itself, typed into and clicked on in Chromium."""
+"""The demo in a browser: guests, limits and messages without one, then the page itself, typed into and clicked on."""
 
 from __future__ import annotations
 
@@ -427,7 +427,7 @@ def test_type_segment_look_click_and_download(page: Any, server: Server, tmp_pat
     assert page.get_attribute(".ovrs-cover", "src") != colours
 
     box = page.locator(".ovrs-sheet").bounding_box()
-    page.locator(".ovrs-sheet").click(position={"x": box["width"] * 0.52, "y": box["height"] * 0.9})
+    page.locator(".ovrs-sheet").click(position={"x": box["width"] * 46.5 / 90, "y": box["height"] * 54.5 / 60})
     page.wait_for_selector("#pixel table")
     told = page.inner_text("#pixel")
     assert "middling" in told.splitlines()[0] and "row 54" in told and "<b>bright</b>" in told and "500,023" in told
