@@ -39,14 +39,17 @@ EXAMPLES = """examples:
       a pixel that one of these words fits better is background
   %(prog)s --input port.tif --vocab "ship,quay" --confidence-threshold 0.4
       a pixel whose best class is less sure than that is background
+  %(prog)s --input 'archive/**/*.tif' --preset land_cover --vectors gpkg --min-area 20 --output maps --resume
+      an archive, with polygons; what is done already is left out, and interrupted work goes on
   %(prog)s --input port.tif --vocab ship --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml \\
-          --weights aeroseg.safetensors --opts TEST.INFERENCE sliding TEST.OVERLAP 0.5
+          --weights aeroseg.safetensors --opts TEST.OVERLAP 0.5
       another system, other weights, and any key of the configuration
 
 written for each input NAME, as .tif where it has a coordinate reference system, else as .png:
   NAME.classes      0, 1, ... in the order of the words, background last; 255 = nodata (65535 above 254 names)
   NAME.confidence   0..1 and NaN = nodata in .tif; value / 254 and 255 = nodata in .png
   NAME.overlay.png  the image under the colours of its classes, with a legend
+  NAME.classes.tif.aux.xml  names and colours of the classes, for QGIS and other programs that read with GDAL
 
 Exit status: 0 all written, 2 a mistake in the arguments or an input (one line on standard error says which).
 """
@@ -187,8 +190,9 @@ def run(args: argparse.Namespace) -> int:
     options = read_options(args)
     sources = list_sources(args.input, options)
     with OutputFolder(args.output) as folder:
-        folder.check_targets((name for source in sources for name in source.results), (source.path for source in sources))
         job = replace(job_of(args, vocabulary, options), recorded=len(sources) > 1)
+        names = (name for source in sources for name in job.names_of(source))
+        folder.check_targets(names, (source.path for source in sources))
         if args.engine == "ray" and sources:
             return 2 if segment_on_cluster(args, sources, job) else 0
         segmenter = load_segmenter(args)

@@ -12,18 +12,22 @@ if TYPE_CHECKING:
     from ovrs.inference.scene import ReadOptions as ReadOptions
     from ovrs.inference.segmentation import Segmentation as Segmentation
     from ovrs.inference.segmenter import Segmenter as Segmenter
+    from ovrs.inference.stretch import StretchRule as StretchRule
     from ovrs.vocabulary import Background as Background
     from ovrs.vocabulary import Vocabulary as Vocabulary
+    from ovrs.vocabulary import VocabularyClass as VocabularyClass
 
 __version__ = "0.1.0"
-__all__ = ["Background", "ReadOptions", "Segmentation", "Segmenter", "Vocabulary"]
+__all__ = ["Background", "ReadOptions", "Segmentation", "Segmenter", "StretchRule", "Vocabulary", "VocabularyClass"]
 
 _HOMES = {
     "Background": "ovrs.vocabulary",
     "ReadOptions": "ovrs.inference.scene",
     "Segmentation": "ovrs.inference.segmentation",
     "Segmenter": "ovrs.inference.segmenter",
+    "StretchRule": "ovrs.inference.stretch",
     "Vocabulary": "ovrs.vocabulary",
+    "VocabularyClass": "ovrs.vocabulary",
 }
 
 

@@ -58,6 +58,14 @@ class Job:
     resume: bool = False
     recorded: bool = True
 
+    def names_of(self, source: Source) -> list[str]:
+        """The names of all files that may be written for a scene."""
+        names = list(source.results)
+        if source.has_crs:
+            names += [f"{source.results[0]}.aux.xml", f"{source.stem}.probabilities.tif"]
+            names += [f"{source.stem}.{self.vectors}"] if self.vectors is not None else []
+        return names
+
 
 @dataclass(frozen=True)
 class Record:

@@ -12,6 +12,8 @@ from ovrs.inference.nodata import BLOCK, MIN_COLLAR, NEARLY_BLACK
 
 # Rows [top, bottom) to the brightest band, uint8 or wider [rows, width].
 ReadBrightest = Callable[[int, int], NDArray[np.uint8]]
+# Pixels looked at together; their labels take eight bytes each.
+_TOGETHER = 2**22
 
 
 class Collar:
@@ -23,11 +25,12 @@ class Collar:
     Args:
         read: the scene's brightest band.
         height, width: its size.
-        strip: rows looked at together.
+        strip: rows looked at together; None takes as many as memory is meant for.
     """
 
-    def __init__(self, read: ReadBrightest, height: int, width: int, strip: int = 1024) -> None:
-        self._read, self.height, self.width, self.strip = read, height, width, strip
+    def __init__(self, read: ReadBrightest, height: int, width: int, strip: int | None = None) -> None:
+        self._read, self.height, self.width = read, height, width
+        self.strip = strip or max(_TOGETHER // width, 2 * BLOCK)
         self._first: list[int] = []  # the first component of each strip
         self._parent: list[int] = []
         self._kept: dict[int, NDArray[np.bool_]] = {}

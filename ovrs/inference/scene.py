@@ -73,11 +73,13 @@ class Scene(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def holds_image(self, top: int, bottom: int) -> NDArray[np.bool_]:
-        """For every column of the model's grid whether there is a valid pixel in the rows ``top`` to ``bottom``."""
+    def holds_image(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
+        """For the columns ``left`` to ``right`` of the model's grid whether there is a valid pixel in those rows of it."""
         rows, columns = self.height / self.model_size[0], self.width / self.model_size[1]
-        valid = self.valid(math.floor(top * rows), min(math.ceil(bottom * rows), self.height), 0, self.width).any(axis=0)
-        starts = np.floor(np.arange(self.model_size[1]) * columns).astype(int)
+        first = math.floor(left * columns)
+        window = (math.floor(top * rows), min(math.ceil(bottom * rows), self.height))
+        valid = self.valid(*window, first, min(math.ceil(right * columns), self.width)).any(axis=0)
+        starts = np.floor(np.arange(left, right) * columns).astype(int) - first
         # A column of the model's may lie over several of the file's, and several over one.
         return np.asarray(np.maximum.reduceat(valid, starts) if columns > 1 else np.take(valid, starts))
 

@@ -291,7 +291,10 @@ def choose_device(wanted: str | None, configured: str = "") -> str:
         if not _works(wanted):
             raise ConfigError(f"device {wanted!r} cannot be used here; there is {', '.join(_devices())}")
         return wanted
-    return configured if _works(configured) else _devices()[0]
+    best = configured if _works(configured) else _devices()[0]
+    # Processes that torchrun starts on one machine take a GPU each.
+    own = f"cuda:{os.environ.get('LOCAL_RANK', '')}"
+    return own if best == "cuda" and _works(own) else best
 
 
 def _devices() -> list[str]:

@@ -170,8 +170,8 @@ def _read_row(scene: Scene, plan: Plan, over: range, number: int) -> list[_Tile]
     height, width = scene.model_size
     top, bottom = _pixels(plan.rows, number)
     left, right = _pixels(plan.columns, over[0])[0], _pixels(plan.columns, over[-1])[1]
-    held = scene.holds_image(top, min(bottom, height))
-    if not held[left:right].any():
+    held = scene.holds_image(top, min(bottom, height), left, min(right, width))
+    if not held.any():
         return [(column, None) for column in over]
     strip = torch.from_numpy(np.ascontiguousarray(scene.read(top, min(bottom, height), left, min(right, width))))
     down, across = bottom - top - strip.shape[1], right - left - strip.shape[2]
@@ -180,7 +180,7 @@ def _read_row(scene: Scene, plan: Plan, over: range, number: int) -> list[_Tile]
     tiles: list[_Tile] = []
     for column in over:
         start, stop = _pixels(plan.columns, column)
-        tiles.append((column, strip[:, :, start - left : stop - left] if held[start:stop].any() else None))
+        tiles.append((column, strip[:, :, start - left : stop - left] if held[start - left : stop - left].any() else None))
     return tiles
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovrs.errors import OutputError
+from ovrs.inference.legend import legend_xml
 from ovrs.inference.maps import UnitMaps, picture_writers, raster_writers, tags_of
 from ovrs.inference.outputs import OutputFolder
 from ovrs.inference.segmentation import Segmentation
@@ -66,9 +67,16 @@ class Target:
         else:
             writers = raster_writers(maps, self.names, result.place, result.vocabulary, tags, cog=cog)
         names = dict(self.names)
+        if not self.is_picture:
+            names["legend"] = f"{self.names['labels']}.aux.xml"
+            writers[names["legend"]] = lambda path: _write_bytes(path, legend_xml(result.vocabulary))
         if self.overlay is not None:
             names["overlay"] = self.overlay
             writers[self.overlay] = lambda path: result.plot().save(path, "PNG")
         with OutputFolder(self.folder) as folder:
             folder.publish(writers, maps.work.staging)
         return {kind: self.folder / name for kind, name in names.items()}
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

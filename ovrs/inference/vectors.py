@@ -35,6 +35,8 @@ _PIECE = 2000
 # Rows of the map that are outlined together.
 _STRIP = 2048
 _WGS84 = CRS.from_epsg(4326)
+# Characters of the vocabulary that every feature repeats.
+_MAX_TEXT = 1000
 # Digits of GeoJSON's degrees: a centimetre.
 _DIGITS = 7
 
@@ -158,9 +160,14 @@ def _features(found: Sequence[Region], result: Segmentation, area: float) -> Fea
             "area_m2": pixels * area,
             "confidence": np.array([region.confidence for region in found]).round(4),
             "source": np.array([source] * len(found), dtype=object),
-            "vocabulary": np.array([", ".join(names)] * len(found), dtype=object),
+            "vocabulary": np.array([_short(", ".join(names))] * len(found), dtype=object),
         },
     )
+
+
+def _short(text: str) -> str:
+    """What is repeated for every polygon must not weigh more than the polygon."""
+    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " ..."
 
 
 def _mapped(transform: Affine) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -136,8 +137,8 @@ class WorkFolder:
         for name in [*identity, *begun]:
             if begun.get(name) != identity.get(name):
                 raise OutputError(
-                    f"{self.path}: the work there was begun with another {name} ({_short(begun.get(name))}, now "
-                    f"{_short(identity.get(name))}); start again without --resume, or give what it was begun with"
+                    f"{self.path}: the work there was begun with another {name} ({_first_difference(begun, identity, name)}); "
+                    f"start again without --resume, or give what it was begun with"
                 )
 
 
@@ -152,6 +153,13 @@ def resumable(work: Work) -> Iterator[None]:
         raise OutputError(f"{error}; what is finished stays in {work.path}, --resume goes on from there") from error
 
 
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _first_difference(begun: Mapping[str, str], now: Mapping[str, str], name: str) -> str:
+    """Where two texts part, with a few words around."""
+    was, is_now = str(begun.get(name, "nothing")), str(now.get(name, "nothing"))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(was, is_now, strict=False)))
+    start = max(same - 10, 0)
+    return f"{_cut(was, start)}, now {_cut(is_now, start)}"
+
+
+def _cut(text: str, start: int) -> str:
+    return ("..." if start else "") + text[start : start + 40] + ("..." if len(text) > start + 40 else "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image
 from rasterio.crs import CRS
+from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 
 from ovrs.errors import InputError, OutputError
@@ -60,7 +62,8 @@ def test_geotiffs_keep_the_grid_and_say_what_they_hold(tmp_path: Path) -> None:
     vocabulary = Vocabulary.parse("ship|boat,bridge").with_background(Background("words", ("other",)))
     result = segmentation(vocabulary)
     written = write(result, tmp_path / "new" / "maps")
-    assert [path.name for path in written] == ["town.classes.tif", "town.confidence.tif", "town.overlay.png"]
+    names = ["town.classes.tif", "town.confidence.tif", "town.classes.tif.aux.xml", "town.overlay.png"]
+    assert [path.name for path in written] == names
     assert sorted((tmp_path / "new" / "maps").iterdir()) == sorted(written)
     with rasterio.open(written[0]) as file:
         assert (file.crs, file.transform, file.nodata, file.dtypes) == (*PLACE.values(), 255, ("uint8",))
@@ -75,6 +78,15 @@ def test_geotiffs_keep_the_grid_and_say_what_they_hold(tmp_path: Path) -> None:
         confidence = file.read(1)
         assert confidence.dtype == np.float32 and np.isnan(file.nodata) and file.crs == PLACE["crs"]
         assert np.isnan(confidence[:10, :10]).all() and (confidence[20:] == 0.5).all()
+
+
+def test_gdal_finds_names_and_colours_beside_a_class_map(tmp_path: Path) -> None:
+    result = segmentation(Vocabulary.parse("Straße & <Weg>,bridge"))
+    classes = write(result, tmp_path)[0]
+    copy_raster(classes, tmp_path / "seen.vrt", driver="VRT")  # writes down what GDAL read
+    rows = ElementTree.parse(tmp_path / "seen.vrt").iterfind("VRTRasterBand/GDALRasterAttributeTable/Row")
+    colors = [[str(part) for part in color] for color in result.vocabulary.palette.tolist()]
+    assert [[cell.text for cell in row] for row in rows] == [["0", "Straße & <Weg>", *colors[0]], ["1", "bridge", *colors[1]]]
 
 
 def test_pngs_without_a_place_hold_the_same_values(tmp_path: Path) -> None:

@@ -118,10 +118,12 @@ def test_columns_that_hold_an_image_are_known_on_the_model_s_grid(write_tiff: Wr
     bands[:, :30, :40] = 0
     for gsd, scale in ((None, 1), (1.0, 2), (0.25, 0.5)):
         with open_scene(write_tiff(bands, nodata=0), ReadOptions(gsd=gsd)) as scene:
-            columns = scene.holds_image(0, round(30 / scale))
-            assert len(columns) == scene.model_size[1] == round(80 / scale)
-            assert not columns[: round(40 / scale)].any() and columns[round(40 / scale) :].all()
-            assert scene.holds_image(round(30 / scale), round(60 / scale)).all()
+            width, half = scene.model_size[1], round(40 / scale)
+            columns = scene.holds_image(0, round(30 / scale), 0, width)
+            assert len(columns) == width == round(80 / scale)
+            assert not columns[:half].any() and columns[half:].all()
+            assert np.array_equal(scene.holds_image(0, round(30 / scale), half - 4, half + 6), columns[half - 4 : half + 6])
+            assert scene.holds_image(round(30 / scale), round(60 / scale), 0, width).all()
 
 
 @pytest.mark.parametrize(
