@@ -264,12 +264,6 @@ def words_of(vocabulary: Vocabulary) -> str:
     return ", ".join("|".join(cls.words) for cls in vocabulary.classes)
 
 
-def plain_words(error: Exception, root: Path) -> str:
-    """An error in one line, without the server's folders."""
-    text = " ".join(str(error).split())
-    return re.sub(rf"{re.escape(str(root.resolve()))}(/[^\s/:]+)*/", "", text)
-
-
 def safe_stem(name: str) -> str:
     """What the names of the results of an uploaded file begin with: letters, digits, dots, hyphens and underscores."""
     stem = re.sub(r"[^\w.-]+", "_", Path(name).stem, flags=re.ASCII).strip("._-")

@@ -23,6 +23,11 @@ def empty_map(text: str) -> str:
     return f'<div class="ovrs-box"><p class="ovrs-empty">{escape(text)}</p></div>'
 
 
+def note(text: str) -> str:
+    """A remark."""
+    return f'<p class="ovrs-note">{escape(text)}</p>'
+
+
 def image_map(image: Picture, place: Place) -> str:
     """The image alone."""
     return _sheet(image, None, place, "")

@@ -23,10 +23,12 @@ import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
-from ovrs.browser.guests import Guests, Limits, plain_words, safe_stem, vocabulary_of, words_of
+from ovrs.browser.guests import Guests, Limits, safe_stem, vocabulary_of, words_of
+from ovrs.browser.messages import plain_words
 from ovrs.errors import InputError, OutputError, VocabularyError
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.tiles import Tiling
+from ovrs.inference.work import WorkFolder
 from ovrs.vocabulary import Vocabulary
 
 SCRIPT = Path(__file__).parents[2] / "demo" / "app.py"
@@ -233,6 +235,43 @@ def test_messages_are_one_line_without_the_servers_folders(guests: Guests) -> No
         guests.upload(broken)
     text = plain_words(caught.value, guests.uploads)
     assert "broken.tif" in text and str(guests.uploads) not in text and "\n" not in text
+
+
+def test_messages_name_the_pages_controls_and_no_options(guests: Guests, town: Path) -> None:
+    four, deep, vrt, view = (town.with_name(name) for name in ("four.tif", "deep.png", "town_vrt.tif", "view.png"))
+    with rasterio.open(four, "w", driver="GTiff", count=4, height=9, width=9, dtype="uint16", photometric="minisblack") as file:
+        file.write(np.ones((4, 9, 9), np.uint16))
+    Image.fromarray(np.ones((9, 9), np.uint16)).save(deep)
+    Image.fromarray(np.ones((9, 9, 3), np.uint8)).save(view)
+    vrt.write_text("<VRTDataset rasterXSize='9' rasterYSize='9'></VRTDataset>")
+    small = replace(guests, limits=Limits(pixels=50))
+    said = [
+        (guests, town, "1,2", "Bands '1,2': give three numbers"),
+        (guests, town, "1,2,7", "no band 7; correct Bands, under More"),
+        (guests, four, "", "name them in Bands, under More"),
+        (guests, deep, "", "make it a GeoTIFF"),
+        (guests, vrt, "", "choose the file itself"),
+        (small, town, "", "more than the 50 allowed; cut it"),
+        (small, view, "", "more than the 50 allowed; cut it"),
+    ]
+    for asked, path, bands, words in said:
+        with pytest.raises(InputError) as caught:
+            asked.upload(path, bands)
+        text = plain_words(caught.value, guests.uploads)
+        assert words in text and "--" not in text, text
+
+
+def test_a_full_disk_leaves_nothing_to_resume_on_the_page(guests: Guests, town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("no space left")
+
+    monkeypatch.setattr(WorkFolder, "keep", full)
+    monkeypatch.setattr(guests.segmenter, "in_memory", 0)
+    with pytest.raises(OutputError) as caught:
+        guests.segment("guest", town, Vocabulary.parse(WORDS))
+    text = plain_words(caught.value, guests.uploads)
+    assert "no space left; try again later" in text and "--" not in text and str(guests.results) not in text
+    assert list(guests.results.iterdir()) == []
 
 
 def test_typed_words_give_the_policies_of_the_command_line() -> None:
