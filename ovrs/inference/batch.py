@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ovrs.errors import OvrsError
+from ovrs.errors import InputError, OvrsError
 from ovrs.files import written_whole
 from ovrs.inference.addresses import version_of
 from ovrs.inference.scene import ReadOptions
@@ -159,6 +159,8 @@ def read_records(output: Path) -> list[Record]:
 def _segment(
     segmenter: Segmenter, source: Source, job: Job, progress: Callable[[int, int], None] | None
 ) -> tuple[Segmentation, list[Path]]:
+    if source.refused:
+        raise InputError(source.refused)
     result = segmenter.segment(
         source.path,
         job.vocabulary,

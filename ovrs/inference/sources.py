@@ -22,6 +22,9 @@ from ovrs.inference.reading import ReadOptions
 
 # Side in pixels of a drawn scene: several tiles of the small model, yet seconds to segment.
 _SCENE_SIZE = 640
+# What no pattern finds: results may lie beside the images.
+_RESULTS = tuple(f".{kind}.{suffix}" for kind in ("classes", "confidence", "probabilities") for suffix in ("tif", "png"))
+_RESULTS += (".overlay.png",)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Source:
         path: its file, or its address elsewhere.
         stem: what the names of its results begin with, folders included.
         has_crs: whether it has a coordinate reference system.
+        refused: why its header was refused; the scene fails when its turn comes.
 
     Raises:
         InputError: a stem that leads out of the folder of results.
@@ -40,6 +44,7 @@ class Source:
     path: Location
     stem: str
     has_crs: bool
+    refused: str = ""
 
     def __post_init__(self) -> None:
         parts = PurePath(self.stem).parts
@@ -56,15 +61,25 @@ class Source:
 def list_sources(patterns: Sequence[str], options: ReadOptions | None = None) -> list[Source]:
     """The images that paths and patterns name, every header checked.
 
-    Results of what a pattern finds in folders of its own (``archive/**/*.tif``) go into folders of the same names.
+    Results of what a pattern finds in folders of its own (``archive/**/*.tif``) go into folders of the same names. A file that
+    cannot be segmented is one of the images as long as others can.
 
     Raises:
-        InputError: a pattern that fits no file, a file that cannot be segmented, or two files with the same stem.
+        InputError: a pattern that fits no file, a name without one, no file that can be segmented, or two files with the same
+            stem.
     """
     options = options or ReadOptions()
-    sources = []
+    sources, refused = [], []
     for path, stem in expand(patterns, options.allow_remote).items():
-        sources.append(Source(path, stem, read_header(path, options).has_crs))
+        try:
+            sources.append(Source(path, stem, read_header(path, options).has_crs))
+        except InputError as error:
+            if isinstance(path, Path) and not path.exists():
+                raise  # a slip of the pen, not a bad image
+            refused.append(error)
+            sources.append(Source(path, stem, has_crs=False, refused=str(error)))
+    if refused and len(refused) == len(sources):
+        raise refused[0]
     distinct_stems((source.path, source.stem) for source in sources)
     return sources
 
@@ -119,9 +134,10 @@ def _absolute(path: Path) -> Path:
 
 
 def _matches(pattern: str) -> Iterator[tuple[Path, str]]:
-    """The files that fit a pattern, and their names relative to the folder that it begins with."""
+    """The files that fit a pattern and are no results, and their names relative to the folder that it begins with."""
     fixed = Path(*takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
-    paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if not Path(name).is_dir()]
+    names = (name for name in sorted(glob.glob(pattern, recursive=True)) if not name.endswith(_RESULTS))
+    paths = [Path(name) for name in names if not Path(name).is_dir()]
     if not paths:
         raise InputError(f"{pattern}: no file fits this pattern")
     for path in paths:

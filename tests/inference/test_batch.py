@@ -24,6 +24,7 @@ from ovrs.inference.tiles import Tiling
 from ovrs.vocabulary import Vocabulary
 
 WORDS = Vocabulary.parse("red,green,blue")
+KINDS = ("classes.tif", "confidence.tif", "classes.tif.aux.xml", "overlay.png")
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "demo.py"
 
 
@@ -68,12 +69,9 @@ def test_results_stand_in_folders_like_the_scenes(archive: Path, tmp_path: Path)
     assert run(archive, job) == (["done"] * 3, 3)
     found = sorted(path.relative_to(job.output).as_posix() for path in job.output.rglob("*") if path.is_file())
     stems = ("north/a", "north/b", "south/a")
-    assert found == sorted(
-        [f".records/{stem}.json" for stem in stems]
-        + [f"{stem}.{kind}" for stem in stems for kind in ("classes.tif", "confidence.tif", "overlay.png")]
-    )
+    assert found == sorted([f".records/{stem}.json" for stem in stems] + [f"{stem}.{kind}" for stem in stems for kind in KINDS])
     record = json.loads((job.output / ".records" / "south" / "a.json").read_text())
-    assert record["files"] == [f"south/a.{kind}" for kind in ("classes.tif", "confidence.tif", "overlay.png")]
+    assert record["files"] == [f"south/a.{kind}" for kind in KINDS]
     assert record["pixels"] == 2000 and sum(record["areas"].values()) == pytest.approx(500)
 
 
@@ -104,6 +102,23 @@ def test_a_bad_scene_is_recorded_and_tried_again(archive: Path, tmp_path: Path) 
     assert sum(float(rows[0][f"share of {name}"]) for name in WORDS.names) == pytest.approx(1)
     (archive / "north" / "b.tif").write_bytes(whole)
     assert run(archive, job) == (["kept", "done", "kept"], 1)
+
+
+def test_a_scene_whose_header_is_refused_stops_no_other(archive: Path, tmp_path: Path) -> None:
+    (archive / "north" / "b.tif").write_bytes(b"II*\0" + bytes(20))
+    job = Job(tmp_path / "out", WORDS)
+    assert run(archive, job) == (["done", "failed", "done"], 2)
+    assert "truncated" in next(record.error for record in read_records(job.output) if record.status == "failed")
+    for path in archive.glob("*/a.tif"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="the file is empty"):  # where none is left, before a model is loaded
+        list_sources([str(archive / "**" / "*.tif")])
+
+
+def test_results_beside_the_scenes_are_no_scenes(archive: Path) -> None:
+    job = Job(archive, WORDS, probabilities=True, resume=True)
+    assert run(archive, job) == (["done"] * 3, 3)
+    assert run(archive, job) == (["kept"] * 3, 0)
 
 
 def test_processes_share_the_scenes_among_them(archive: Path) -> None:
