@@ -7,6 +7,7 @@ arguments have been checked, so that help and mistakes answer at once.
 from __future__ import annotations
 
 import argparse
+import glob
 import sys
 import warnings
 from collections.abc import Sequence
@@ -190,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
     options = read_options(args)
     sources = list_sources(args.input, options)
     with OutputFolder(args.output) as folder:
-        job = replace(job_of(args, vocabulary, options), recorded=len(sources) > 1)
+        job = replace(job_of(args, vocabulary, options), recorded=len(sources) > 1 or any(map(glob.has_magic, args.input)))
         names = (name for source in sources for name in job.names_of(source))
         folder.check_targets(names, (source.path for source in sources))
         if args.engine == "ray" and sources:
@@ -206,8 +207,10 @@ def run(args: argparse.Namespace) -> int:
 def job_of(args: argparse.Namespace, vocabulary: Vocabulary, options: ReadOptions) -> Job:
     """What is done with every image, as the arguments say."""
     from ovrs.inference.batch import Job
-    from ovrs.inference.vectors import VectorOptions
+    from ovrs.inference.vectors import VectorOptions, check_packages
 
+    if args.vectors is not None:
+        check_packages()
     return Job(
         Path(args.output),
         vocabulary,

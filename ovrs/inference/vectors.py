@@ -6,6 +6,7 @@ Each feature has ``class_id`` and ``class``, ``pixels`` and ``area_m2``, the mea
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from ovrs.inference.regions import Region
 
+# Those of the extra "vector".
+_PACKAGES = ("geopandas", "pyarrow", "pyogrio", "shapely")
 # Features converted and written together.
 _PIECE = 2000
 # Rows of the map that are outlined together.
@@ -67,6 +70,17 @@ class Features:
     columns: dict[str, NDArray[Any]]
 
 
+def check_packages() -> None:
+    """Refuse, before anything is computed, where what writes polygons is missing.
+
+    Raises:
+        InputError: the packages for vectors are not installed.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"vectors need {', '.join(missing)}: pip install 'ovrs[vector]'")
+
+
 def write_vectors(result: Segmentation, path: str | os.PathLike[str], options: VectorOptions | None = None) -> int:
     """Write the polygons of a map; returns how many.
 
@@ -82,6 +96,7 @@ def write_vectors(result: Segmentation, path: str | os.PathLike[str], options: V
     write = writers.get(path.suffix.lower())
     if write is None:
         raise OutputError(f"{path}: vectors are written as .gpkg, .geojson or .parquet")
+    check_packages()
     place = located(result.place)
     count = _Count()
     with written_whole(path) as temporary:
@@ -100,11 +115,10 @@ def as_geodataframe(result: Segmentation, options: VectorOptions | None = None) 
     Raises:
         InputError: as :func:`write_vectors`.
     """
-    try:
-        import geopandas
-        import pandas
-    except ImportError as error:
-        raise _missing(error) from error
+    check_packages()
+    import geopandas
+    import pandas
+
     place = located(result.place)
     pieces = list(features(result, options))
     columns = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in pieces[0].columns} if pieces else {}
@@ -129,10 +143,9 @@ def features(result: Segmentation, options: VectorOptions | None = None) -> Iter
     Raises:
         InputError: the packages for vectors are not installed.
     """
-    try:
-        from ovrs.inference.regions import regions
-    except ImportError as error:
-        raise _missing(error) from error
+    check_packages()
+    from ovrs.inference.regions import regions
+
     options = options or VectorOptions()
     area = result.place.pixel_area or math.nan
     least = 1 if not options.min_area or math.isnan(area) else max(math.ceil(options.min_area / area), 1)
@@ -270,10 +283,6 @@ def _plain(value: Any) -> Any:
     """A NumPy scalar as JSON knows it; what is no number as null."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _missing(error: ImportError) -> InputError:
-    return InputError(f"vectors need the package {error.name!r}: pip install 'ovrs[vector]'")
 
 
 class _Count:

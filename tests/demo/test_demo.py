@@ -23,6 +23,7 @@ from ovrs.vocabulary import Vocabulary
 
 SCRIPT = Path(__file__).parents[2] / "demo" / "demo.py"
 Run = Callable[..., int]
+TOWN = ["town.classes.tif", "town.classes.tif.aux.xml", "town.confidence.tif", "town.overlay.png"]
 
 
 class FakeModel:
@@ -87,7 +88,7 @@ def out(tmp_path: Path) -> list[str]:
 
 def test_a_geotiff_becomes_a_map_on_its_grid(run: Run, town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--input", town, "--vocab", "ship|boat,bridge,water") == 0
-    assert out(tmp_path) == ["town.classes.tif", "town.confidence.tif", "town.overlay.png"]
+    assert out(tmp_path) == TOWN
     with rasterio.open(tmp_path / "out" / "town.classes.tif") as file, rasterio.open(town) as source:
         assert (file.crs, file.transform, file.shape) == (source.crs, source.transform, source.shape)
         values = file.read(1)
@@ -129,7 +130,9 @@ def test_vocabulary_file_and_background_policies(run: Run, town: Path, tmp_path:
 
 def test_without_input_a_synthetic_scene_is_drawn(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--seed", 3) == 0
-    assert out(tmp_path) == [f"scene_3.{kind}" for kind in ("classes.tif", "confidence.tif", "overlay.png", "tif")]
+    assert out(tmp_path) == [
+        f"scene_3.{kind}" for kind in ("classes.tif", "classes.tif.aux.xml", "confidence.tif", "overlay.png", "tif")
+    ]
     assert "synthetic" in capsys.readouterr().out
     with (
         rasterio.open(tmp_path / "out" / "scene_3.tif") as scene,
@@ -235,8 +238,22 @@ def test_one_bad_image_of_several_is_reported_and_the_others_finished(
 ) -> None:
     (tmp_path / "cut.tif").write_bytes(town.read_bytes()[:-9000])
     assert run("--input", tmp_path / "cut.tif", town) == 2
-    assert out(tmp_path) == [".records", "summary.csv", "town.classes.tif", "town.confidence.tif", "town.overlay.png"]
+    assert out(tmp_path) == [".records", "summary.csv", *TOWN]
     assert "cut.tif: the TIFF is truncated" in capsys.readouterr().err
+
+
+def test_a_pattern_that_fits_one_image_keeps_its_record(run: Run, town: Path, tmp_path: Path) -> None:
+    assert run("--input", tmp_path / "t*n.tif") == 0
+    assert out(tmp_path) == [".records", "summary.csv", *TOWN]
+
+
+def test_missing_packages_for_vectors_are_named_before_the_model_is_loaded(
+    run: Run, demo: ModuleType, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ovrs.inference.vectors._PACKAGES", ("shapely", "no_such_package"))
+    monkeypatch.setattr(demo, "load_segmenter", lambda _: pytest.fail("loaded"))
+    assert run("--input", town, "--vectors", "gpkg") == 2
+    assert "vectors need no_such_package: pip install 'ovrs[vector]'" in capsys.readouterr().err
 
 
 def test_help_teaches_without_importing_torch() -> None:
