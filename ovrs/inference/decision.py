@@ -58,7 +58,7 @@ class Decision:
         probabilities: keep the scores of all classes.
 
     Raises:
-        InputError: a threshold without a background for what falls below it.
+        InputError: a threshold outside 0..1, without a background for what falls below it, or beside the background's own.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, threshold: float | None = None, probabilities: bool = False) -> None:
@@ -67,6 +67,13 @@ class Decision:
             raise InputError(
                 "a confidence threshold needs a background for what falls below it; see ovrs.vocabulary.Background"
             )
+        if threshold is not None and policy == "threshold":
+            raise InputError(
+                f"the vocabulary's background has a threshold of its own, {vocabulary.background.threshold:g}; "
+                "give one of the two"
+            )
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"a confidence threshold of {threshold:g} is outside 0..1")
         self.by_threshold = policy == "threshold"
         common = vocabulary.background.threshold if self.by_threshold else threshold or 0.0
         least = [common if cls.threshold is None else cls.threshold for cls in vocabulary.classes]

@@ -6,6 +6,7 @@ sample distance is asked for. Nothing of a GeoTIFF's size is held in memory; pic
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from abc import ABC, abstractmethod
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovrs.errors import InputError
-from ovrs.inference.addresses import Remote
+from ovrs.inference.addresses import Remote, version_of
 from ovrs.inference.rasters import ImageInput, read_header, read_picture
 from ovrs.inference.reading import ReadOptions as ReadOptions
 from ovrs.inference.segmentation import Place
@@ -51,6 +52,11 @@ class Scene(ABC):
     def width(self) -> int:
         """Columns of the file's grid."""
         return self.place.width
+
+    @property
+    def version(self) -> str:
+        """What tells the scene from another, and from itself at another time."""
+        return version_of(self.place.path)
 
     @abstractmethod
     def read(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
@@ -97,6 +103,13 @@ class ArrayScene(Scene):
             rgb = np.asarray(cv2.resize(rgb, self.model_size[::-1], interpolation=smooth), dtype=np.uint8)
             self.facts = (("GSD", f"{gsd:g} m"),)
         self._rgb, self._pixels = image.rgb, rgb.transpose(2, 0, 1)
+
+    @property
+    def version(self) -> str:
+        """Its pixels' own: what is in memory may have no file, or be another array of the same size."""
+        digest = hashlib.sha256(np.ascontiguousarray(self._rgb))
+        digest.update(np.ascontiguousarray(self._valid))
+        return digest.hexdigest()
 
     def read(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
         """See the base class."""
@@ -152,4 +165,6 @@ def open_scene(image: Any, options: ReadOptions | None = None) -> Scene:
         image = ImageInput.from_picture(image)
     elif isinstance(image, np.ndarray):
         image = ImageInput.from_array(image)
+    elif not isinstance(image, ImageInput):
+        raise InputError(f"an image is a file, an array uint8 [H, W, 3] or a PIL image, not {type(image).__name__}")
     return ArrayScene(image, options.gsd)

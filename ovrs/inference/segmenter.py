@@ -22,7 +22,7 @@ import ovrs
 import ovrs.modeling  # registers the systems
 from ovrs.config import load_config
 from ovrs.errors import ConfigError, WeightsError
-from ovrs.inference.addresses import Remote, version_of
+from ovrs.inference.addresses import Remote
 from ovrs.inference.decision import Decided, Decision
 from ovrs.inference.maps import FileMaps, ReducedLabels, UnitMaps, reduced_size
 from ovrs.inference.rasters import ImageInput
@@ -187,12 +187,14 @@ class Segmenter:
         Raises:
             InputError: the image cannot be read.
             VocabularyError: no words, or a word twice.
-            OutputError: a file cannot be written. Nothing half-written is left under its name.
+            OutputError: a file cannot be written, or would overwrite the image. Nothing half-written is left under its name.
         """
         vocabulary = as_vocabulary(vocabulary)
         decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
         target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay)
         with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE), open_scene(image, options) as scene:
+            if target is not None:
+                target.check(scene.place.path)
             plan = plan_scene(scene, self.model.tiling, decision.names)
             work = self._work(scene, vocabulary, decision, target, resume)
             with resumable(work):
@@ -241,7 +243,7 @@ class Segmenter:
 
     def _identity(self, scene: Scene, vocabulary: Vocabulary, decision: Decision) -> dict[str, str]:
         return {
-            "image": f"{version_of(scene.place.path)}, {scene.width} x {scene.height}",
+            "image": f"{scene.version}, {scene.width} x {scene.height}",
             "vocabulary": repr(vocabulary),
             "model": self.identity,
             "options": f"{scene.facts}, thresholds {decision.least.tolist()}, probabilities {decision.probabilities}",

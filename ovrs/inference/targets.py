@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovrs.errors import OutputError
+from ovrs.inference.addresses import Location
 from ovrs.inference.legend import legend_xml
 from ovrs.inference.maps import UnitMaps, picture_writers, raster_writers, tags_of
 from ovrs.inference.outputs import OutputFolder
@@ -54,6 +55,15 @@ class Target:
     def work(self) -> Path:
         """The folder of what is finished while the image is being segmented."""
         return self.folder / f".{self.names['labels']}.work"
+
+    def check(self, image: Location | None) -> None:
+        """Refuse a file that would overwrite the image.
+
+        Raises:
+            OutputError: naming the file.
+        """
+        names = [*self.names.values(), *([self.overlay] if self.overlay is not None else [])]
+        OutputFolder(self.folder).check_targets(names, [] if image is None else [image])
 
     def write(self, result: Segmentation, maps: UnitMaps, *, cog: bool = False) -> dict[str, Path]:
         """Write all files and return their paths, the maps' by kind.

@@ -154,6 +154,18 @@ def test_work_begun_otherwise_is_not_mixed_in(scene: Path, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == RESULTS
 
 
+def test_work_on_another_array_is_not_mixed_in(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done > total * 0.7:
+            raise KeyboardInterrupt
+
+    first, second = np.random.default_rng(0).integers(1, 255, (2, 2000, 64, 3), dtype=np.uint8)
+    with pytest.raises(KeyboardInterrupt):
+        segment(first, tmp_path / "map.tif", progress=stop)
+    with pytest.raises(OutputError, match="another image"):
+        segment(second, tmp_path / "map.tif", resume=True)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX")
 def test_a_full_disk_is_named_and_what_is_finished_can_be_resumed(
     scene: Path, uninterrupted: dict[str, bytes], tmp_path: Path

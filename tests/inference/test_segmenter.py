@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovrs.errors import ConfigError, InputError, VocabularyError, WeightsError
+from ovrs.errors import ConfigError, InputError, OutputError, VocabularyError, WeightsError
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.segmenter import Segmenter, choose_device, find_weights
 from ovrs.inference.tiles import Tiling
@@ -71,6 +72,37 @@ def test_bad_words_and_arrays_are_refused(quadrants: NDArray[np.uint8]) -> None:
         Segmenter(ColorModel()).segment(quadrants, "red,Red")
     with pytest.raises(InputError):
         Segmenter(ColorModel()).segment(quadrants[..., 0], "red")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_is_a_share(quadrants: NDArray[np.uint8], threshold: float) -> None:
+    vocabulary = Vocabulary.parse("red").with_background(Background("words", ("green",)))
+    with pytest.raises(InputError, match=r"outside 0\.\.1"):
+        Segmenter(ColorModel()).segment(quadrants, vocabulary, confidence_threshold=threshold)
+
+
+def test_two_thresholds_for_the_background_are_refused(quadrants: NDArray[np.uint8]) -> None:
+    vocabulary = Vocabulary.parse("red,green").with_background(Background("threshold", threshold=0.5))
+    with pytest.raises(InputError, match="threshold of its own, 0.5"):
+        Segmenter(ColorModel()).segment(quadrants, vocabulary, confidence_threshold=0.8)
+
+
+@pytest.mark.parametrize("image", [None, [[0]], b"image.tif"])
+def test_other_than_images_are_refused(image: Any) -> None:
+    with pytest.raises(InputError, match="an image is a file, an array"):
+        Segmenter(ColorModel()).segment(image, "red")
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_an_image_is_never_overwritten_by_its_map(tmp_path: Path, quadrants: NDArray[np.uint8], suffix: str) -> None:
+    for name in (f"a.{suffix}", f"map.confidence.{suffix}", "map.overlay.png"):
+        path = tmp_path / name
+        Image.fromarray(quadrants).save(path)
+        before = path.read_bytes()
+        output = tmp_path / (name if name.startswith("a.") else f"map.{suffix}")
+        with pytest.raises(OutputError, match="is an input and would be overwritten"):
+            Segmenter(ColorModel()).segment(path, "red,green", output=output, overlay=True)
+        assert path.read_bytes() == before
 
 
 def test_weights_must_be_named_and_exist(tmp_path: Path) -> None:
