@@ -29,6 +29,9 @@ class ReadOptions:
         max_picture: pixels of a picture, which is.
         allow_remote: read GeoTIFFs at ``https://``, ``http://``, ``s3://`` and ``gs://`` too, and trust a VRT or one of GDAL's
             virtual paths (``/vsizip/...``) with whatever files it points to. Otherwise none of these is so much as asked for.
+
+    Raises:
+        InputError: other than three bands.
     """
 
     bands: Bands | None = None
@@ -38,6 +41,10 @@ class ReadOptions:
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_picture: int = DEFAULT_MAX_PICTURE
     allow_remote: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bands is not None and len(self.bands) != 3:
+            raise InputError(f"bands {self.bands}: give three, for red, green and blue")
 
 
 def parse_bands(text: str) -> Bands:

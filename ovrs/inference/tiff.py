@@ -98,8 +98,8 @@ def choose_bands(location: Location, dataset: rasterio.DatasetReader, wanted: Ba
     Without ``wanted``: those that the file calls so; else its first three; a single band stands for all three.
 
     Raises:
-        InputError: a band that the file does not have, values that are no real numbers, or more bands than colours without a
-            word on which is which.
+        InputError: a band that the file does not have, values that are no real numbers or stand for colours of a table, or
+            more bands than colours without a word on which is which.
     """
     kinds = list(dataset.colorinterp)
     colors = [number for number, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha]
@@ -126,6 +126,11 @@ def choose_bands(location: Location, dataset: rasterio.DatasetReader, wanted: Ba
         kind = dataset.dtypes[band - 1]
         if not kind.startswith(("int", "uint", "float")):
             raise InputError(f"{location}: its bands are {kind}, not real numbers")
+    if wanted is None and kinds[chosen[0] - 1] == ColorInterp.palette:
+        raise InputError(
+            f"{location}: its values are numbers of colours in a table; write the colours themselves: "
+            "gdal_translate -expand rgb IN OUT (or take the numbers as grey: --bands 1,1,1)"
+        )
     return chosen
 
 

@@ -200,6 +200,15 @@ def test_fourth_band_that_is_no_alpha_is_left_out(write_tiff: Writer) -> None:
     assert image.rgb[0, 0].tolist() == [10, 20, 30] and image.valid.all()
 
 
+def test_numbers_of_a_colour_table_are_not_taken_for_brightness(write_tiff: Writer) -> None:
+    path = write_tiff(np.ones((1, 8, 8), np.uint8), photometric="palette", colors=[ColorInterp.palette])
+    with pytest.raises(InputError, match=r"numbers of colours in a table.*-expand rgb"):
+        open_scene(path)
+    assert open_scene(path, ReadOptions(bands=(1, 1, 1))).read(0, 8, 0, 8).max() == 1
+    with pytest.raises(InputError, match="give three"):
+        ReadOptions(bands=(1, 2))  # type: ignore[arg-type]
+
+
 def test_complex_values_are_refused(write_tiff: Writer) -> None:
     with pytest.raises(InputError, match="not real numbers"):
         read_header(write_tiff(np.ones((3, 16, 16), dtype=np.complex64)))
