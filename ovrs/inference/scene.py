@@ -107,8 +107,8 @@ class ArrayScene(Scene):
     @property
     def version(self) -> str:
         """Its pixels' own: what is in memory may have no file, or be another array of the same size."""
-        digest = hashlib.sha256(np.ascontiguousarray(self._rgb))
-        digest.update(np.ascontiguousarray(self._valid))
+        digest = hashlib.sha256(np.ascontiguousarray(self._rgb).data)
+        digest.update(np.ascontiguousarray(self._valid).data)
         return digest.hexdigest()
 
     def read(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
