@@ -51,7 +51,7 @@ class Events:
                     sheet = panels.image_map(scene.reduced(screen_size(scene.height, scene.width)), scene.place)
             except OvrsError as error:
                 told = plain_words(error, self.guests.uploads)
-                gr.Warning(told, title="", duration=SECONDS)
+                gr.Warning(told, title="This image cannot be used", duration=SECONDS)
                 sheet = panels.empty_map(told)
         return (sheet, *cleared())
 
@@ -145,12 +145,14 @@ def plainly(run: Callable[..., Any], guests: Guests) -> Callable[..., Any]:
         try:
             return run(*args, **more)
         except OvrsError as error:
-            raise gr.Error(plain_words(error, guests.uploads), title="", duration=SECONDS, print_exception=False) from None
+            raise gr.Error(
+                plain_words(error, guests.uploads), title="That did not work", duration=SECONDS, print_exception=False
+            ) from None
         except gr.Error:
             raise
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
             told = "This failed inside of the demo, not for what you did; the terminal that it was started from says why."
-            raise gr.Error(told, title="", duration=SECONDS, print_exception=False) from error
+            raise gr.Error(told, title="That did not work", duration=SECONDS, print_exception=False) from error
 
     return event

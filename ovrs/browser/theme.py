@@ -43,6 +43,8 @@ class Quiet(gr.themes.Base):
             input_border_color="#d3d0c6",
             input_border_color_dark="#3a4145",
             input_border_width="1px",
+            input_placeholder_color="#7b8083",
+            input_placeholder_color_dark="#878d90",
             button_primary_background_fill="*primary_600",
             button_primary_background_fill_hover="*primary_700",
             button_primary_background_fill_dark="*primary_500",
