@@ -110,7 +110,7 @@ def segment_scene(
         return kept, None
     start = time.monotonic()
     try:
-        result, files = _segment(segmenter, source, job, progress)
+        result = _segment(segmenter, source, job, progress)
     except OvrsError as error:
         _write(Record(str(source.path), "failed", identity, error=" ".join(str(error).split())), source, job)
         raise
@@ -118,7 +118,7 @@ def segment_scene(
         str(source.path),
         "done",
         identity,
-        tuple(os.path.relpath(file, job.output) for file in files),
+        tuple(os.path.relpath(file, job.output) for file in result.files),
         round(time.monotonic() - start, 3),
         result.place.height * result.place.width,
         result.shares(),
@@ -156,29 +156,24 @@ def read_records(output: Path) -> list[Record]:
     return sorted((record for record in records if record is not None), key=lambda record: record.scene)
 
 
-def _segment(
-    segmenter: Segmenter, source: Source, job: Job, progress: Callable[[int, int], None] | None
-) -> tuple[Segmentation, list[Path]]:
+def _segment(segmenter: Segmenter, source: Source, job: Job, progress: Callable[[int, int], None] | None) -> Segmentation:
     if source.refused:
         raise InputError(source.refused)
-    result = segmenter.segment(
+    return segmenter.segment(
         source.path,
         job.vocabulary,
         output=job.output / source.results[0],
         confidence_threshold=job.threshold,
         probabilities=job.probabilities and source.has_crs,
         overlay=True,
+        vectors=job.vectors if source.has_crs else None,
+        min_area=job.vector_options.min_area,
+        simplify=job.vector_options.simplify,
         options=job.read,
         resume=job.resume,
         cog=job.cog,
         progress=progress,
     )
-    files = list(result.files)
-    if job.vectors is not None and source.has_crs:
-        files.append(job.output / f"{source.stem}.{job.vectors}")
-        options = job.vector_options
-        result.to_vector(files[-1], min_area=options.min_area, simplify=options.simplify)
-    return result, files
 
 
 def _kept(source: Source, job: Job, identity: str) -> Record | None:

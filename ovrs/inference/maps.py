@@ -47,7 +47,7 @@ class UnitMaps:
     def pieces(self, kind: str) -> Iterator[Piece]:
         """One of the maps, from the top down."""
         for unit in sorted(self.units, key=lambda unit: (unit.top, unit.left)):
-            yield unit.top, unit.left, as_bands(getattr(self.work.read(unit), kind))
+            yield unit.top, unit.left, as_bands(getattr(self.work.read(unit, scores=kind == "probabilities"), kind))
 
     def labels(self) -> Labels:
         """See :class:`ovrs.inference.segmentation.Maps`."""
@@ -62,11 +62,13 @@ class UnitMaps:
         return None if self.work.read(self.units[0]).probabilities is None else self._whole("probabilities")
 
     def strips(self, rows: int) -> Iterator[tuple[int, Labels, NDArray[np.float32]]]:
-        """See :class:`ovrs.inference.segmentation.Maps`; a strip is a row of units, whatever ``rows`` says."""
+        """See :class:`ovrs.inference.segmentation.Maps`; strips are whole rows of units."""
         in_order = sorted(self.units, key=lambda unit: (unit.top, unit.left))
-        for top, units in groupby(in_order, key=lambda unit: unit.top):
-            row = Decided.beside([self.work.read(unit) for unit in units])
-            yield top, row.labels, row.confidence
+        for _, units in groupby(in_order, key=lambda unit: unit.top // rows):
+            across = [list(row) for _, row in groupby(units, key=lambda unit: unit.top)]
+            parts = [Decided.beside([self.work.read(unit, scores=False) for unit in row]) for row in across]
+            labels, confidence = (np.concatenate([getattr(part, kind) for part in parts]) for kind in _KINDS[:2])
+            yield across[0][0].top, labels, confidence
 
     def _whole(self, kind: str) -> NDArray[Any]:
         whole: NDArray[Any] | None = None

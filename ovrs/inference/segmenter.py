@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import PIL.Image
@@ -21,9 +21,10 @@ from torch import Tensor
 import ovrs
 import ovrs.modeling  # registers the systems
 from ovrs.config import load_config
-from ovrs.errors import ConfigError, WeightsError
+from ovrs.errors import WeightsError
 from ovrs.inference.addresses import Remote
 from ovrs.inference.decision import Decided, Decision
+from ovrs.inference.devices import choose_device
 from ovrs.inference.maps import FileMaps, ReducedLabels, UnitMaps, reduced_size
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.scene import ReadOptions, Scene, open_scene
@@ -31,6 +32,7 @@ from ovrs.inference.segmentation import Coverage, Segmentation
 from ovrs.inference.streaming import Plan, Unit, plan_scene, stream
 from ovrs.inference.targets import Target
 from ovrs.inference.tiles import Tiling
+from ovrs.inference.vectors import VectorOptions
 from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.vocabulary import Vocabulary
@@ -164,6 +166,9 @@ class Segmenter:
         confidence_threshold: float | None = None,
         probabilities: bool = False,
         overlay: bool = False,
+        vectors: Literal["gpkg", "geojson", "parquet"] | None = None,
+        min_area: float = 0.0,
+        simplify: float = 1.0,
         options: ReadOptions | None = None,
         resume: bool = False,
         cog: bool = False,
@@ -179,22 +184,25 @@ class Segmenter:
             confidence_threshold: below it a pixel becomes background; needs a background in the vocabulary.
             probabilities: keep the scores of all classes, as bytes.
             overlay: also write ``NAME.overlay.png``, the image under the colours of its map.
+            vectors: also write the polygons of the map, ``NAME.gpkg`` or another format; ``min_area`` and ``simplify`` as in
+                :meth:`Segmentation.to_vector`.
             options: which bands, how they are stretched, nodata, ground sample distance.
             resume: go on with what an interrupted call with the same output left.
             cog: write cloud-optimised GeoTIFFs.
             progress: called with (tiles done, tiles in all).
 
         Raises:
-            InputError: the image cannot be read.
+            InputError: the image cannot be read, or has no place for polygons.
             VocabularyError: no words, or a word twice.
             OutputError: a file cannot be written, or would overwrite the image. Nothing half-written is left under its name.
         """
         vocabulary = as_vocabulary(vocabulary)
         decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
-        target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay)
+        polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))
+        target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay, polygons=polygons)
         with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE), open_scene(image, options) as scene:
             if target is not None:
-                target.check(scene.place.path)
+                target.check(scene.place)
             plan = plan_scene(scene, self.model.tiling, decision.names)
             work = self._work(scene, vocabulary, decision, target, resume)
             with resumable(work):
@@ -281,33 +289,3 @@ def find_weights(weights: str) -> str:
         if weights == RANDOM_WEIGHTS or candidate.is_file():
             return str(candidate)
     raise WeightsError(f"{weights}: no such weights file")
-
-
-def choose_device(wanted: str | None, configured: str = "") -> str:
-    """The device to compute on: the wanted one, else the configured one if it works here, else the best there is.
-
-    Raises:
-        ConfigError: the wanted device does not exist here.
-    """
-    if wanted is not None:
-        if not _works(wanted):
-            raise ConfigError(f"device {wanted!r} cannot be used here; there is {', '.join(_devices())}")
-        return wanted
-    best = configured if _works(configured) else _devices()[0]
-    # Processes that torchrun starts on one machine take a GPU each.
-    own = f"cuda:{os.environ.get('LOCAL_RANK', '')}"
-    return own if best == "cuda" and _works(own) else best
-
-
-def _devices() -> list[str]:
-    """Types of devices that work here, the fastest first."""
-    return [name for name in ("cuda", "mps", "cpu") if _works(name)]
-
-
-def _works(name: str) -> bool:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        return False
-    return True

@@ -30,8 +30,8 @@ class Work(Protocol):
         """Put a finished unit by."""
         ...
 
-    def read(self, unit: Unit) -> Decided:
-        """A unit that is finished."""
+    def read(self, unit: Unit, *, scores: bool = True) -> Decided:
+        """A unit that is finished; without ``scores`` its probabilities, the most of it, may be left out."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class WorkInMemory:
         """See :class:`Work`."""
         self._units[unit] = decided
 
-    def read(self, unit: Unit) -> Decided:
+    def read(self, unit: Unit, *, scores: bool = True) -> Decided:
         """See :class:`Work`."""
         return self._units[unit]
 
@@ -111,10 +111,10 @@ class WorkFolder:
         with written_whole(self._file(unit)) as temporary, open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **parts)
 
-    def read(self, unit: Unit) -> Decided:
-        """A unit that is finished."""
+    def read(self, unit: Unit, *, scores: bool = True) -> Decided:
+        """See :class:`Work`."""
         with np.load(self._file(unit)) as kept:
-            return Decided(kept["labels"], kept["confidence"], kept.get("probabilities"))
+            return Decided(kept["labels"], kept["confidence"], kept.get("probabilities") if scores else None)
 
     @property
     def staging(self) -> Path:

@@ -25,7 +25,7 @@ from ovrs.inference.tiles import Tiling
 # Kill a run this often; more by hand: OVRS_KILLS=20 pytest tests/inference/test_resuming.py
 KILLS = int(os.environ.get("OVRS_KILLS", "3"))
 WORDS = "red, green, blue"
-RESULTS = ["map.confidence.tif", "map.overlay.png", "map.probabilities.tif", "map.tif"]
+RESULTS = ["map.confidence.tif", "map.overlay.png", "map.probabilities.tif", "map.tif", "map.tif.aux.xml"]
 
 
 class SlowModel:
@@ -164,6 +164,25 @@ def test_work_on_another_array_is_not_mixed_in(tmp_path: Path) -> None:
         segment(first, tmp_path / "map.tif", progress=stop)
     with pytest.raises(OutputError, match="another image"):
         segment(second, tmp_path / "map.tif", resume=True)
+
+
+def test_polygons_that_cannot_be_written_leave_the_map_to_go_on_with(
+    scene: Path, uninterrupted: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyogrio")
+
+    def full(*_: object) -> None:
+        raise OutputError("map.gpkg: cannot be written: no space left")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("ovrs.inference.targets.write_vectors", full)
+        with pytest.raises(OutputError, match="no space left; what is finished stays in .*--resume"):
+            segment(scene, tmp_path / "map.tif", vectors="gpkg")
+    assert [path.name for path in tmp_path.iterdir()] == [".map.tif.work"]
+    model = SlowModel()
+    segment(scene, tmp_path / "map.tif", model, vectors="gpkg", resume=True)
+    assert model.tiles == 0 and sorted(path.name for path in tmp_path.iterdir()) == sorted([*RESULTS, "map.gpkg"])
+    assert all((tmp_path / name).read_bytes() == uninterrupted[name] for name in RESULTS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX")

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovrs.errors import ConfigError, InputError, OutputError, VocabularyError, WeightsError
+from ovrs.inference.devices import choose_device
 from ovrs.inference.rasters import ImageInput
-from ovrs.inference.segmenter import Segmenter, choose_device, find_weights
+from ovrs.inference.segmenter import Segmenter, find_weights
 from ovrs.inference.tiles import Tiling
 from ovrs.vocabulary import Background, Vocabulary
 
@@ -91,6 +92,13 @@ def test_two_thresholds_for_the_background_are_refused(quadrants: NDArray[np.uin
 def test_other_than_images_are_refused(image: Any) -> None:
     with pytest.raises(InputError, match="an image is a file, an array"):
         Segmenter(ColorModel()).segment(image, "red")
+
+
+def test_polygons_without_a_place_are_refused_before_the_model_is_asked(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
+    model = ColorModel()
+    model.score = lambda *_: pytest.fail("scored")  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="no coordinate reference system"):
+        Segmenter(model).segment(quadrants, "red", output=tmp_path / "map.tif", vectors="gpkg")
 
 
 @pytest.mark.parametrize("suffix", ["tif", "png"])

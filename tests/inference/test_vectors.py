@@ -109,6 +109,8 @@ def test_maps_in_files_give_the_same_polygons(
     a, b = (one.to_vector(simplify=0) for one in (result, again))
     key = ["class_id", "pixels", "confidence"]
     assert a.sort_values(key)[key].reset_index(drop=True).equals(b.sort_values(key)[key].reset_index(drop=True))
+    a, b = (set(one.to_vector(simplify=2).geometry.to_wkb()) for one in (result, again))
+    assert a == b
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
