@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Events:
                     sheet = panels.image_map(scene.reduced(screen_size(scene.height, scene.width)), scene.place)
             except OvrsError as error:
                 told = plain_words(error, self.guests.uploads)
-                gr.Warning(told, title="This image cannot be used", duration=SECONDS)
+                gr.Warning(escape(told), title="This image cannot be used", duration=SECONDS)
                 sheet = panels.empty_map(told)
         return (sheet, *cleared())
 
@@ -138,21 +139,23 @@ def example(folder: Path, seed: int) -> Path:
 
 
 def plainly(run: Callable[..., Any], guests: Guests) -> Callable[..., Any]:
-    """The event with its errors in plain words: a guest's mistakes in one line, ours on the terminal."""
+    """The event with its errors in plain words: a guest's mistakes in one line, ours on the terminal.
+
+    gradio shows a message as HTML, so that names and words in it are escaped.
+    """
 
     @wraps(run)
     def event(*args: Any, **more: Any) -> Any:
         try:
             return run(*args, **more)
         except OvrsError as error:
-            raise gr.Error(
-                plain_words(error, guests.uploads), title="That did not work", duration=SECONDS, print_exception=False
-            ) from None
+            told = escape(plain_words(error, guests.uploads))
+            raise gr.Error(told, duration=SECONDS, print_exception=False) from None
         except gr.Error:
             raise
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
             told = "This failed inside of the demo, not for what you did; the terminal that it was started from says why."
-            raise gr.Error(told, title="That did not work", duration=SECONDS, print_exception=False) from error
+            raise gr.Error(told, duration=SECONDS, print_exception=False) from error
 
     return event

@@ -490,15 +490,16 @@ def test_a_bad_file_and_bad_words_are_told_in_plain_words(page: Any, server: Ser
     toast.wait_for()
     text = toast.inner_text()
     assert "broken.tif" in text and "truncated" in text and "Traceback" not in text and str(server.folder) not in text
-    assert fits(page)
+    assert "truncated" in page.inner_text("#map") and fits(page)
     page.reload()
     page.wait_for_selector("#upload input[type=file]", state="attached")
     page.set_input_files("#upload input[type=file]", tmp_path / "whole.tif")
     page.wait_for_selector("#map .ovrs-sheet")
+    page.locator("#words textarea").fill("<b>dark</b>, <b>dark</b>")
     page.click("#go")
     toast = page.locator(".toast-body").first
     toast.wait_for()
-    assert "vocabulary is empty" in toast.inner_text()
+    assert "'<b>dark</b>' is given twice" in toast.inner_text()
 
 
 def test_an_example_and_a_ready_list_fill_the_page_and_closing_it_removes_the_results(page: Any, server: Server) -> None:
