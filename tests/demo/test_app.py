@@ -357,7 +357,9 @@ def test_the_server_listens_here_only_and_offers_programs_nothing(server: Server
 def test_the_server_gives_out_no_file_of_its_own(server: Server, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    for path in (secret, SCRIPT, Path("/etc/passwd"), server.folder / ".." / "secret.txt"):
+    results = server.guests.results
+    results.mkdir(exist_ok=True)
+    for path in (secret, SCRIPT, Path("/etc/passwd"), server.folder / ".." / "secret.txt", server.folder, results):
         status, body = server.get(f"/gradio_api/file={path}")
         assert status in (403, 404) and b"secret" not in body.replace(b"secret.txt", b"")
 
