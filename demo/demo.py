@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import glob
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -315,10 +316,12 @@ def segment_all(sources: Sequence[Source], segmenter: Segmenter, job: Job) -> in
         for source in part:
             try:
                 record, result = segment_scene(segmenter, source, job, bars.tiles(source.path.name))
-            except OvrsError as error:
+            except Exception as error:  # a device without memory for one scene must not end the others
                 if not job.recorded:
                     raise
-                bars.write(f"demo.py: error: {_one_line(error)}", sys.stderr)
+                if not isinstance(error, OvrsError):
+                    bars.write("".join(traceback.format_exception(error)), sys.stderr)
+                bars.write(f"demo.py: error: {source.path}: {_one_line(error)}", sys.stderr)
                 failed += 1
             else:
                 if result is None:

@@ -103,7 +103,7 @@ def segment_scene(
         The record, and the result unless the scene was left out.
 
     Raises:
-        OvrsError: the scene cannot be read or its files cannot be written; that is recorded too.
+        OvrsError: the scene cannot be read or its files cannot be written; that, and what nobody foresaw, is recorded too.
     """
     identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {version_of(source.path)}"
     if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
@@ -111,8 +111,9 @@ def segment_scene(
     start = time.monotonic()
     try:
         result = _segment(segmenter, source, job, progress)
-    except OvrsError as error:
-        _write(Record(str(source.path), "failed", identity, error=" ".join(str(error).split())), source, job)
+    except Exception as error:
+        kind = "" if isinstance(error, OvrsError) else f"{type(error).__name__}: "
+        _write(Record(str(source.path), "failed", identity, error=kind + " ".join(str(error).split())), source, job)
         raise
     record = Record(
         str(source.path),

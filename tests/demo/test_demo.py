@@ -242,6 +242,24 @@ def test_one_bad_image_of_several_is_reported_and_the_others_finished(
     assert "cut.tif: the TIFF is truncated" in capsys.readouterr().err
 
 
+def test_a_scene_over_which_the_model_fails_is_reported_and_the_others_finished(
+    run: Run, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "again.tif").write_bytes(town.read_bytes())
+    fail = iter([True])
+
+    def score(self: FakeModel, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+        if next(fail, False):
+            raise RuntimeError("CUDA out of memory")
+        return tiles.float()[:, :1].repeat(1, len(vocabulary), 1, 1) / 256
+
+    monkeypatch.setattr(FakeModel, "score", score)
+    assert run("--input", tmp_path / "again.tif", town) == 2
+    assert out(tmp_path) == [".records", "summary.csv", *TOWN]
+    assert "again.tif: CUDA out of memory" in capsys.readouterr().err
+    assert "RuntimeError: CUDA out of memory" in (tmp_path / "out" / "summary.csv").read_text()
+
+
 def test_a_pattern_that_fits_one_image_keeps_its_record(run: Run, town: Path, tmp_path: Path) -> None:
     assert run("--input", tmp_path / "t*n.tif") == 0
     assert out(tmp_path) == [".records", "summary.csv", *TOWN]
