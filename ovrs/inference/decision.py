@@ -84,6 +84,8 @@ class Decision:
         self.background = len(vocabulary) - 1
         self.dtype = label_type(len(vocabulary))
         self.probabilities = probabilities
+        # What tags say beside the vocabulary.
+        self.facts = () if threshold is None else (("CONFIDENCE_THRESHOLD", f"{threshold:g}"),)
 
     def __call__(self, scores: Callable[[int, int], Tensor], valid: NDArray[np.bool_]) -> Decided:
         """Decide a piece.

@@ -183,13 +183,16 @@ def picture_writers(maps: UnitMaps, names: dict[str, str], vocabulary: Vocabular
 def tags_of(vocabulary: Vocabulary, place: Place, provenance: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Names by map value, vocabulary and provenance, as text by tag name."""
     words = [list(cls.words) for cls in vocabulary.classes]
+    thresholds = {cls.name: cls.threshold for cls in vocabulary.classes if cls.threshold is not None}
     background = vocabulary.background
     policy = {"none": "none", "words": ", ".join(background.words), "threshold": f"confidence below {background.threshold:g}"}
     return {
         "CLASS_NAMES": json.dumps(vocabulary.names, ensure_ascii=False),
         **{f"CLASS_{index}": name for index, name in enumerate(vocabulary.names)},
         "VOCABULARY": json.dumps(words, ensure_ascii=False),
+        **({"SYNONYMS": vocabulary.synonyms} if any(len(each) > 1 for each in words) else {}),
         "BACKGROUND": policy[background.policy],
+        **({"THRESHOLDS": json.dumps(thresholds, ensure_ascii=False)} if thresholds else {}),
         **dict(provenance),
         **({"SOURCE": place.path.name} if place.path is not None else {}),
         **({"SYNTHETIC": "of an image drawn by ovrs, not a photograph"} if place.synthetic else {}),

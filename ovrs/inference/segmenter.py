@@ -209,7 +209,7 @@ class Segmenter:
                 digest = self._fill(work, scene, plan, vocabulary, decision, progress)
                 maps = UnitMaps(work, plan.units, (scene.height, scene.width))
                 preview = (scene.reduced(digest.preview.labels.shape), digest.preview.labels)
-                provenance = (*self.provenance, *scene.facts)
+                provenance = (*self.provenance, *scene.facts, *decision.facts)
                 result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance)
                 if target is None:
                     return result

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,7 +17,7 @@ from ovrs.inference.devices import choose_device
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.segmenter import Segmenter, find_weights
 from ovrs.inference.tiles import Tiling
-from ovrs.vocabulary import Background, Vocabulary
+from ovrs.vocabulary import Background, Vocabulary, VocabularyClass
 
 
 class ColorModel:
@@ -73,6 +74,15 @@ def test_bad_words_and_arrays_are_refused(quadrants: NDArray[np.uint8]) -> None:
         Segmenter(ColorModel()).segment(quadrants, "red,Red")
     with pytest.raises(InputError):
         Segmenter(ColorModel()).segment(quadrants[..., 0], "red")
+
+
+def test_tags_say_what_decided(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
+    classes = (VocabularyClass("red", ("crimson",), threshold=0.2), VocabularyClass("green"))
+    vocabulary = Vocabulary(classes, background=Background("words", ("blue",)), synonyms="mean")
+    Segmenter(ColorModel()).segment(quadrants, vocabulary, confidence_threshold=0.3, output=tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        tags = file.tags()
+    assert (tags["CONFIDENCE_THRESHOLD"], tags["SYNONYMS"], tags["THRESHOLDS"]) == ("0.3", "mean", '{"red": 0.2}')
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
