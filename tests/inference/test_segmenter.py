@@ -79,7 +79,9 @@ def test_bad_words_and_arrays_are_refused(quadrants: NDArray[np.uint8]) -> None:
 def test_tags_say_what_decided(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
     classes = (VocabularyClass("red", ("crimson",), threshold=0.2), VocabularyClass("green"))
     vocabulary = Vocabulary(classes, background=Background("words", ("blue",)), synonyms="mean")
-    Segmenter(ColorModel()).segment(quadrants, vocabulary, confidence_threshold=0.3, output=tmp_path / "map.tif")
+    model = ColorModel()
+    model.score = lambda tiles, vocabulary: tiles.float() / 255  # type: ignore[method-assign]
+    Segmenter(model).segment(quadrants, vocabulary, confidence_threshold=0.3, output=tmp_path / "map.tif")
     with rasterio.open(tmp_path / "map.tif") as file:
         tags = file.tags()
     assert (tags["CONFIDENCE_THRESHOLD"], tags["SYNONYMS"], tags["THRESHOLDS"]) == ("0.3", "mean", '{"red": 0.2}')
