@@ -24,6 +24,7 @@ from rasterio.warp import transform as project
 
 from ovrs.errors import InputError, OutputError
 from ovrs.files import written_whole
+from ovrs.inference.geotiff import BLOCK
 from ovrs.inference.segmentation import Place, Segmentation
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 _PACKAGES = ("geopandas", "pyarrow", "pyogrio", "shapely")
 # Features converted and written together.
 _PIECE = 2000
-# Rows of the map that are outlined together.
-_STRIP = 2048
+# Rows of the map that are outlined together, and pixels: fewer rows of a wide scene, but whole blocks of its files.
+_STRIP, _TOGETHER = 2048, 2**23
 _WGS84 = CRS.from_epsg(4326)
 # Characters of the vocabulary that every feature repeats.
 _MAX_TEXT = 1000
@@ -150,7 +151,8 @@ def features(result: Segmentation, options: VectorOptions | None = None) -> Iter
     area = result.place.pixel_area or math.nan
     least = 1 if not options.min_area or math.isnan(area) else max(math.ceil(options.min_area / area), 1)
     names = len(result.vocabulary)
-    found = regions(result.maps.strips(_STRIP), names, tolerance=options.simplify, least=least)
+    rows = min(_STRIP, max(_TOGETHER // result.place.width // BLOCK, 1) * BLOCK)
+    found = regions(result.maps.strips(rows), names, tolerance=options.simplify, least=least)
     while piece := list(islice(found, _PIECE)):
         yield _features(piece, result, area)
 

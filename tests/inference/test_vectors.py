@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,6 +93,20 @@ def test_pieces_and_strips_leave_no_trace(result: Segmentation, tmp_path: Path, 
     assert geopandas.read_file(tmp_path / "map.gpkg").drop(columns="geometry").equals(whole.drop(columns="geometry"))
     assert geopandas.read_parquet(tmp_path / "map.parquet").geom_equals(whole).all()
     assert len(geopandas.read_file(tmp_path / "map.geojson")) == len(whole) > 6
+
+
+@pytest.mark.parametrize(("width", "expected"), [(400, 2048), (8192, 1024), (20_000, 512), (900_000, 512)])
+def test_strips_of_wide_maps_are_lower(result: Segmentation, width: int, expected: int) -> None:
+    class Asked:
+        rows = 0
+
+        def strips(self, rows: int) -> Iterator[Any]:
+            self.rows = rows
+            return iter(())
+
+    maps = Asked()
+    wide = replace(result, place=replace(result.place, width=width), maps=maps)  # type: ignore[arg-type]
+    assert len(wide.to_vector()) == 0 and maps.rows == expected
 
 
 def test_small_ones_are_left_out_and_steps_are_smoothed(result: Segmentation) -> None:
