@@ -71,12 +71,12 @@ class OutputFolder:
 
         Args:
             staging: a folder on the same file system for the temporary files; it is made, and gone afterwards. None takes a
-                hidden one in this folder.
+                hidden one beside the files.
 
         Raises:
             OutputError: a file cannot be written.
         """
-        with self._staging(staging) as temporary:
+        with self._staging(staging or self.path / f".{next(iter(writers))}.unfinished") as temporary:
             for name, write in writers.items():
                 write(temporary / name)
             for name in writers:
@@ -84,20 +84,16 @@ class OutputFolder:
         return [self.path / name for name in writers]
 
     @contextmanager
-    def _staging(self, folder: Path | None) -> Iterator[Path]:
+    def _staging(self, folder: Path) -> Iterator[Path]:
         """The folder of temporary files, empty, and gone afterwards."""
         try:
-            if folder is None:
-                folder = Path(tempfile.mkdtemp(prefix=".ovrs-", dir=self.path))
-            else:
-                shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left it
-                folder.mkdir()
+            shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left it
+            folder.mkdir()
             yield folder
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written to: {error.strerror or error}") from error
         finally:
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def distinct_stems(paths: Iterable[tuple[Location, str]]) -> None:

@@ -23,7 +23,7 @@ from rasterio.crs import CRS
 
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Location, Remote, locate
-from ovrs.inference.ground import ground_area
+from ovrs.inference.ground import ground_area, ground_areas
 from ovrs.inference.nodata import Nodata, find_undeclared, nodata_in
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.segmentation import Place
@@ -94,7 +94,8 @@ def place_of(
     """The grid of an image, with the area of its pixels; without a CRS a transform says nothing."""
     if crs is None or transform is None:
         return Place(height, width, path=path, synthetic=synthetic)
-    return Place(height, width, crs, transform, ground_area(crs, transform, width, height), path, synthetic)
+    size = crs, transform, width, height
+    return Place(height, width, crs, transform, ground_area(*size), path, synthetic, ground_areas(*size))
 
 
 @dataclass(frozen=True)

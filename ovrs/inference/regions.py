@@ -15,8 +15,11 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes
 
+from ovrs.inference.ground import PixelAreas
 from ovrs.inference.segmentation import Labels
 
+# What sums of pixels' areas may be off by, as a share.
+_ROUNDING = 1e-9
 # First row of a strip, its labels and its confidence [rows, W]; strips follow one another from the top down.
 Strip = tuple[int, Labels, NDArray[np.float32]]
 
@@ -29,12 +32,14 @@ class Region:
         label: the class.
         outline: in (column, row) of the map, corners of pixels being whole numbers where nothing was simplified.
         pixels: how many.
+        area: of all of them [square metres], NaN where that is not known.
         confidence: their mean, 0..1.
     """
 
     label: int
     outline: shapely.Polygon
     pixels: int
+    area: float
     confidence: float
 
 
@@ -45,6 +50,7 @@ class _Part:
     label: int
     outlines: list[shapely.Polygon]
     pixels: int
+    area: float
     sureness: float
     into: _Part | None = field(default=None)
 
@@ -60,26 +66,30 @@ class _Part:
             second.into = first
             first.outlines += second.outlines
             first.pixels += second.pixels
+            first.area += second.area
             first.sureness += second.sureness
             second.outlines = []
 
     def finished(self) -> Region:
         outline = self.outlines[0] if len(self.outlines) == 1 else _straightened(shapely.union_all(self.outlines))
-        return Region(self.label, outline, self.pixels, self.sureness / self.pixels)
+        return Region(self.label, outline, self.pixels, self.area, self.sureness / self.pixels)
 
 
-def regions(strips: Iterable[Strip], names: int, *, tolerance: float = 0.0, least: int = 1) -> Iterator[Region]:
+def regions(
+    strips: Iterable[Strip], names: int, area: float | PixelAreas, *, tolerance: float = 0.0, least: float = 0.0
+) -> Iterator[Region]:
     """The regions of a map.
 
     Args:
         names: labels from this number on hold no class (nodata).
+        area: of a pixel, if all are alike [square metres]; NaN where that is not known.
         tolerance: corners that cut off less than the square of this from an outline are left out [pixels]; 0 keeps the steps
             of the pixels.
-        least: smaller regions are left out [pixels].
+        least: smaller regions are left out [square metres], unless their area is not known.
     """
     above: tuple[Labels, NDArray[np.int32], list[_Part]] | None = None
     for top, labels, confidence in strips:
-        ids, parts = _parts_of(top, labels, confidence, tolerance)
+        ids, parts = _parts_of(top, labels, confidence, area, tolerance)
         if above is not None:
             _join_across(above, (labels, ids, parts))
         reaching = {id(parts[number].root()) for number in np.unique(ids[-1])}
@@ -90,20 +100,20 @@ def regions(strips: Iterable[Strip], names: int, *, tolerance: float = 0.0, leas
         yield from _complete([above[2][number] for number in np.unique(above[1][-1])], set(), names, least)
 
 
-def _complete(parts: Iterable[_Part], reaching: set[int], names: int, least: int) -> Iterator[Region]:
+def _complete(parts: Iterable[_Part], reaching: set[int], names: int, least: float) -> Iterator[Region]:
     """The regions among ``parts`` that do not go on, each once."""
     seen: set[int] = set()
     for part in parts:
         root = part.root()
         if id(root) not in seen and id(root) not in reaching and root.outlines:
             seen.add(id(root))
-            if root.label < names and root.pixels >= least:
+            if root.label < names and not root.area < least * (1 - _ROUNDING):
                 yield root.finished()
             root.outlines = []
 
 
 def _parts_of(
-    top: int, labels: Labels, confidence: NDArray[np.float32], tolerance: float
+    top: int, labels: Labels, confidence: NDArray[np.float32], area: float | PixelAreas, tolerance: float
 ) -> tuple[NDArray[np.int32], list[_Part]]:
     """The number of every pixel's part in a strip, and the parts."""
     ids = np.zeros(labels.shape, dtype=np.int32)
@@ -123,7 +133,13 @@ def _parts_of(
     drawn = shapely.transform(drawn, lambda points: points + np.array([0, top]))
     pixels = np.bincount(ids.ravel(), minlength=len(values))
     sureness = np.bincount(ids.ravel(), weights=np.nan_to_num(confidence.ravel()).astype(np.float64), minlength=len(values))
-    return ids, [_Part(values[n], [drawn[n]], int(pixels[n]), float(sureness[n])) for n in range(len(values))]
+    areas = (
+        np.bincount(ids.ravel(), weights=area.window(top, 0, *labels.shape).ravel(), minlength=len(values))
+        if isinstance(area, PixelAreas)
+        else pixels * float(area)
+    )
+    each = zip(values, drawn, pixels.tolist(), areas.tolist(), sureness.tolist(), strict=True)
+    return ids, [_Part(value, [outline], *counts) for value, outline, *counts in each]
 
 
 def _straightened(outline: shapely.Polygon) -> shapely.Polygon:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from ovrs.inference.addresses import Location
+from ovrs.inference.ground import PixelAreas
 from ovrs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ class Place:
         height, width: rows and columns.
         crs: the coordinate reference system, None where the image has none.
         transform: from (column, row) to the CRS's coordinates, None without a CRS.
-        pixel_area: ground area of a pixel in square metres, None where unknown.
+        pixel_area: ground area of the pixel in the middle in square metres, None where unknown.
         path: the image's file or address; None for an array.
         synthetic: drawn by ovrs, not photographed.
+        pixel_areas: of every pixel, where they differ; None where all are like the one in the middle.
     """
 
     height: int
@@ -58,6 +60,7 @@ class Place:
     pixel_area: float | None = None
     path: Location | None = None
     synthetic: bool = False
+    pixel_areas: PixelAreas | None = None
 
 
 class Maps(Protocol):
@@ -82,22 +85,27 @@ class Maps(Protocol):
 
 @dataclass
 class Coverage:
-    """Pixels and confidence per name, counted while a map is made."""
+    """Pixels, confidence and, where pixels differ in size, square metres per name, counted while a map is made."""
 
     names: int
+    areas: PixelAreas | None = None
     pixels: NDArray[np.int64] = field(init=False)
     confidence: NDArray[np.float64] = field(init=False)
+    square_metres: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.pixels = np.zeros(self.names, dtype=np.int64)
-        self.confidence = np.zeros(self.names)
+        self.confidence, self.square_metres = np.zeros(self.names), np.zeros(self.names)
 
-    def add(self, labels: Labels, confidence: NDArray[np.float32]) -> None:
-        """Count a piece of a map."""
-        valid = labels.ravel() < self.names
-        values = labels.ravel()[valid]
+    def add(self, labels: Labels, confidence: NDArray[np.float32], top: int = 0, left: int = 0) -> None:
+        """Count a piece of a map [h, w] whose upper left pixel is in row ``top`` and column ``left``."""
+        valid = labels < self.names
+        values = labels[valid]
         self.pixels += np.bincount(values, minlength=self.names)
-        self.confidence += np.bincount(values, weights=confidence.ravel()[valid].astype(np.float64), minlength=self.names)
+        self.confidence += np.bincount(values, weights=confidence[valid].astype(np.float64), minlength=self.names)
+        if self.areas is not None:
+            areas = self.areas.window(top, left, *labels.shape)
+            self.square_metres += np.bincount(values, weights=areas[valid], minlength=self.names)
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,10 @@ class Segmentation:
     def areas(self) -> dict[str, float] | None:
         """Square metres per name; None where the size of a pixel on the ground is unknown."""
         area = self.place.pixel_area
-        return None if area is None else {name: count * area for name, count in self.pixels().items()}
+        if area is None:
+            return None
+        metres = self.coverage.pixels * area if self.place.pixel_areas is None else self.coverage.square_metres
+        return {name: float(value) for name, value in zip(self.vocabulary.names, metres, strict=True)}
 
     def mean_confidence(self) -> dict[str, float]:
         """Mean confidence per name, 0..1; NaN for a name that covers nothing."""

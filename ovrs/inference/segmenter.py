@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import PIL.Image
@@ -28,7 +28,7 @@ from ovrs.inference.devices import choose_device
 from ovrs.inference.maps import FileMaps, ReducedLabels, UnitMaps, reduced_size
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.scene import ReadOptions, Scene, open_scene
-from ovrs.inference.segmentation import Coverage, Segmentation
+from ovrs.inference.segmentation import Coverage, Place, Segmentation
 from ovrs.inference.streaming import Plan, Unit, plan_scene, stream
 from ovrs.inference.targets import Target
 from ovrs.inference.tiles import Tiling
@@ -94,13 +94,14 @@ class SystemTiles:
 class Digest:
     """What is gathered of a map while its units are made: what it covers, and what fits on a screen."""
 
-    def __init__(self, names: int, shape: tuple[int, int], dtype: type[np.uint8] | type[np.uint16]) -> None:
-        self.coverage = Coverage(names)
+    def __init__(self, names: int, place: Place, dtype: type[np.uint8] | type[np.uint16]) -> None:
+        shape = place.height, place.width
+        self.coverage = Coverage(names, place.pixel_areas)
         self.preview = ReducedLabels(shape, reduced_size(shape, _PREVIEW_SIDE), dtype)
 
     def add(self, unit: Unit, piece: Decided) -> None:
         """Count a unit."""
-        self.coverage.add(piece.labels, piece.confidence)
+        self.coverage.add(piece.labels, piece.confidence, unit.top, unit.left)
         self.preview.add(unit, piece)
 
 
@@ -127,7 +128,7 @@ class Segmenter:
 
     @classmethod
     def from_config(
-        cls, config_file: str = "mini", weights: str | None = None, options: Sequence[str] = (), device: str | None = None
+        cls, config_file: str = "mini", weights: str | None = None, options: Sequence[Any] = (), device: str | None = None
     ) -> Segmenter:
         """Build the model of a configuration and load its weights.
 
@@ -229,7 +230,7 @@ class Segmenter:
         progress: Progress | None,
     ) -> Digest:
         """Compute the units that are not there yet, and what is to be known of all of them."""
-        digest = Digest(len(vocabulary), (scene.height, scene.width), decision.dtype)
+        digest = Digest(len(vocabulary), scene.place, decision.dtype)
         finished = {unit for unit in plan.units if work.has(unit)}
         for unit in finished:
             digest.add(unit, work.read(unit))

@@ -74,7 +74,7 @@ def list_sources(patterns: Sequence[str], options: ReadOptions | None = None) ->
         try:
             sources.append(Source(path, stem, read_header(path, options).has_crs))
         except InputError as error:
-            if isinstance(path, Path) and not path.exists():
+            if isinstance(path, Path) and not os.path.exists(path):
                 raise  # a slip of the pen, not a bad image
             refused.append(error)
             sources.append(Source(path, stem, has_crs=False, refused=str(error)))

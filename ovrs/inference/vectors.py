@@ -148,16 +148,15 @@ def features(result: Segmentation, options: VectorOptions | None = None) -> Iter
     from ovrs.inference.regions import regions
 
     options = options or VectorOptions()
-    area = result.place.pixel_area or math.nan
-    least = 1 if not options.min_area or math.isnan(area) else max(math.ceil(options.min_area / area), 1)
-    names = len(result.vocabulary)
-    rows = min(_STRIP, max(_TOGETHER // result.place.width // BLOCK, 1) * BLOCK)
-    found = regions(result.maps.strips(rows), names, tolerance=options.simplify, least=least)
+    place, names = result.place, len(result.vocabulary)
+    area = place.pixel_areas or place.pixel_area or math.nan
+    rows = min(_STRIP, max(_TOGETHER // place.width // BLOCK, 1) * BLOCK)
+    found = regions(result.maps.strips(rows), names, area, tolerance=options.simplify, least=options.min_area)
     while piece := list(islice(found, _PIECE)):
-        yield _features(piece, result, area)
+        yield _features(piece, result)
 
 
-def _features(found: Sequence[Region], result: Segmentation, area: float) -> Features:
+def _features(found: Sequence[Region], result: Segmentation) -> Features:
     import shapely
 
     transform, names = result.place.transform, result.vocabulary.names
@@ -172,7 +171,7 @@ def _features(found: Sequence[Region], result: Segmentation, area: float) -> Fea
             "class_id": labels,
             "class": np.array([names[label] for label in labels], dtype=object),
             "pixels": pixels,
-            "area_m2": pixels * area,
+            "area_m2": np.array([region.area for region in found]),
             "confidence": np.array([region.confidence for region in found]).round(4),
             "source": np.array([source] * len(found), dtype=object),
             "vocabulary": np.array([_short(", ".join(names))] * len(found), dtype=object),

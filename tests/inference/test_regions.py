@@ -23,7 +23,7 @@ def blotches(seed=0, size=(150, 120), classes=4):
 
 def found(labels, confidence, rows, **options):
     strips = ((top, labels[top : top + rows], confidence[top : top + rows]) for top in range(0, len(labels), rows))
-    return list(regions(strips, 255, **options))
+    return list(regions(strips, 255, options.pop("area", 1.0), **options))
 
 
 def canonical(found):
