@@ -492,7 +492,8 @@ def test_a_bad_file_and_bad_words_are_told_in_plain_words(page: Any, server: Ser
     toast.wait_for()
     text = toast.inner_text()
     assert "broken.tif" in text and "truncated" in text and "Traceback" not in text and str(server.folder) not in text
-    assert "truncated" in page.inner_text("#map") and fits(page)
+    page.wait_for_function("document.querySelector('#map').innerText.includes('truncated')")
+    assert fits(page)
     page.reload()
     page.wait_for_selector("#upload input[type=file]", state="attached")
     page.set_input_files("#upload input[type=file]", tmp_path / "whole.tif")
