@@ -73,7 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="PNG, JPEG, WebP or GeoTIFF files, or patterns; without it a scene is drawn",
     )
-    files.add_argument("--output", metavar="DIR", default="output/demo", help="folder for the results (default: %(default)s)")
+    files.add_argument(
+        "--output", type=_folder, metavar="DIR", default="output/demo", help="folder for the results (default: %(default)s)"
+    )
     files.add_argument(
         "--nodata",
         default="auto",
@@ -335,6 +337,14 @@ def segment_all(sources: Sequence[Source], segmenter: Segmenter, job: Job) -> in
     if job.recorded and processes.rank == 0:
         print(f"{len(sources) - failed} of {len(sources)} images done; {write_summary(job.output, job.vocabulary.names)}")
     return failed
+
+
+def _folder(text: str) -> str:
+    """A folder for results; what looks like the name of one of them is refused."""
+    path = Path(text)
+    if path.suffix.lower() in (".tif", ".tiff", ".png", ".gpkg", ".geojson", ".parquet") and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder; the map of scene.tif becomes DIR/scene.classes.tif")
+    return text
 
 
 def _whole_number(text: str) -> int:

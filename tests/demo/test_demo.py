@@ -182,6 +182,11 @@ def test_each_mistake_is_one_line_and_exit_status_2(
         assert reason in refused(run, tmp_path, capsys, *args)
 
 
+def test_a_folder_is_not_taken_for_a_file(run: Run, town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--input", str(town), "--output", str(tmp_path / "map.tif")) == 2
+    assert "map.tif is no folder" in capsys.readouterr().err and not (tmp_path / "map.tif").exists()
+
+
 def test_usage_errors_exit_with_2(run: Run, town: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for args in (
         ("--bogus",),
