@@ -27,7 +27,7 @@ RECIPE := third_party/detectron2/pyproject.toml $(wildcard third_party/detectron
 export OVRS_UV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint pins clean
+.PHONY: help setup demo app test lint pins clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -41,6 +41,9 @@ $(VENV)/.ovrs-ready: $(wildcard requirements/*.txt) pyproject.toml tools/create_
 
 demo: $(READY) ## segment a scene by words: the files land in output/demo
 	$(PYTHON) demo/demo.py --vocab "$(VOCAB)" --background "$(BACKGROUND)" --output "$(OUTPUT)" $(ARGS)
+
+app: $(READY) ## open the demo in a browser
+	$(PYTHON) demo/app.py $(ARGS)
 
 # One thread a worker: several workers with threads of their own would fight for the cores.
 test: $(READY) ## run the tests

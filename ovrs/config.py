@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from detectron2.config import CfgNode, get_cfg
 
@@ -230,7 +231,7 @@ def _add_inference(cfg: CfgNode) -> None:
     cfg.TEST.PICTURES = 4
 
 
-def load_config(config_file: str, options: Sequence[str] = ()) -> CfgNode:
+def load_config(config_file: str, options: Sequence[Any] = ()) -> CfgNode:
     """Read a configuration file and ``KEY VALUE`` overrides into a frozen configuration.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 Color = tuple[int, int, int]
@@ -76,18 +76,18 @@ def assign_colors(names: tuple[str, ...], given: tuple[Color | None, ...]) -> tu
     Colours that are not given are all different, and easily told apart as long as the series lasts.
     """
     colors: list[Color | None] = list(given)
-    taken = [color for color in colors if color is not None]
+    taken = {color for color in colors if color is not None}
     for index, name in enumerate(names):
         custom = _customary(name)
         if colors[index] is None and custom is not None and _is_free(custom, taken, _NEAR):
             colors[index] = custom
-            taken.append(custom)
+            taken.add(custom)
     series = _series()
     result: list[Color] = []
     for color in colors:
         if color is None:
             color = _next_free(series, taken)
-            taken.append(color)
+            taken.add(color)
         result.append(color)
     return tuple(result)
 
@@ -101,11 +101,13 @@ def _customary(name: str) -> Color | None:
     return None
 
 
-def _is_free(color: Color, taken: Sequence[Color], distance: int) -> bool:
+def _is_free(color: Color, taken: Collection[Color], distance: int) -> bool:
+    if distance <= 1:
+        return color not in taken
     return all(sum((a - b) ** 2 for a, b in zip(color, other, strict=True)) >= distance for other in taken)
 
 
-def _next_free(series: Iterator[tuple[Color, int]], taken: Sequence[Color]) -> Color:
+def _next_free(series: Iterator[tuple[Color, int]], taken: Collection[Color]) -> Color:
     return next(color for color, distance in series if _is_free(color, taken, distance))
 
 
@@ -117,7 +119,7 @@ def _series() -> Iterator[tuple[Color, int]]:
     while True:
         # The golden ratio spreads hues evenly however many are drawn; saturation and value alternate beside it.
         hue = (step * 0.618034) % 1.0
-        saturation = (0.85, 0.55, 0.7)[step % 3]
+        saturation = (0.85, 0.55, 0.7)[step % 3] - step // 2000 % 16 * 0.03  # thousands of hues are not all different
         value = (0.95, 0.8, 0.6, 0.45)[step // 3 % 4]
         red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
         # The demand relaxes to "different at all", so that the series cannot run dry.

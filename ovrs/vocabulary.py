@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -18,6 +20,8 @@ from ovrs.errors import VocabularyError
 from ovrs.palette import Color, assign_colors
 
 Policy = Literal["none", "words", "threshold"]
+# How the scores of a class's words become its own.
+Synonyms = Literal["max", "mean"]
 
 BACKGROUND_NAME = "background"
 
@@ -34,6 +38,33 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 }
 
 
+# Limits that no use meets, but a wrong file does: words in all, with synonyms and background, and characters of one.
+MAX_WORDS = 10_000
+MAX_LENGTH = 500
+
+
+def cleaned(word: object, owner: str) -> str:
+    """A word with single spaces; it may be empty.
+
+    Raises:
+        VocabularyError: it is no text, too long, or holds what cannot be shown; ``owner`` says whose word it is.
+    """
+    if not isinstance(word, str):
+        raise VocabularyError(f"{owner}: {shortened(word)} is no text")
+    word = " ".join(word.split())
+    if len(word) > MAX_LENGTH:
+        raise VocabularyError(f"{owner}: {shortened(word)} has {len(word):,} characters; {MAX_LENGTH} are allowed")
+    hidden = [char for char in word if unicodedata.category(char) in ("Cc", "Cs")]
+    if hidden or (word and not any(char.isprintable() and char != " " for char in word)):
+        raise VocabularyError(f"{owner}: {word!a} holds U+{ord((hidden or word)[0]):04X}, which cannot be shown; remove it")
+    return word
+
+
+def shortened(value: object) -> str:
+    """What stands in a message for something that a user gave, however large it is."""
+    return reprlib.repr(value)
+
+
 def normalized(word: str) -> str:
     """The form in which two words count as the same: case and runs of white space do not matter."""
     return " ".join(word.split()).casefold()
@@ -43,25 +74,31 @@ def normalized(word: str) -> str:
 class VocabularyClass:
     """One class: the name it is shown by, other words for it, its colour (RGB, 0..255), and whether training sees its labels.
 
+    Where its score is below ``threshold`` (0..1) it is not chosen; None leaves that to the background policy.
+
     Raises:
-        VocabularyError: an empty name or synonym, or a colour that is not three values of 0..255.
+        VocabularyError: an empty name or synonym or one that :func:`cleaned` refuses, a colour that is not three values of
+            0..255, or a threshold outside 0..1.
     """
 
     name: str
     synonyms: tuple[str, ...] = ()
     color: Color | None = None
     seen: bool = True
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", " ".join(self.name.split()))
-        object.__setattr__(self, "synonyms", tuple(" ".join(word.split()) for word in self.synonyms))
+        object.__setattr__(self, "name", cleaned(self.name, "a class"))
+        object.__setattr__(self, "synonyms", tuple(cleaned(word, f"class {self.name!r}") for word in self.synonyms))
         if not all(self.words):
-            raise VocabularyError(f"a class has an empty name or synonym: {list(self.words)}")
+            raise VocabularyError(f"a class has an empty name or synonym: {shortened(list(self.words))}")
         if self.color is not None:
             color = tuple(int(value) for value in self.color)
             if len(color) != 3 or not all(0 <= value <= 255 for value in color):
                 raise VocabularyError(f"class {self.name!r}: the colour {list(color)} is not red, green, blue of 0..255")
             object.__setattr__(self, "color", color)
+        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
+            raise VocabularyError(f"class {self.name!r}: the threshold {self.threshold} is outside 0..1")
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -86,13 +123,17 @@ class Background:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", tuple(" ".join(word.split()) for word in self.words))
+        object.__setattr__(self, "words", tuple(cleaned(word, "the background") for word in self.words))
         if self.policy not in get_args(Policy):
-            raise VocabularyError(f"unknown background policy {self.policy!r}; there are {', '.join(get_args(Policy))}")
+            raise VocabularyError(
+                f"unknown background policy {shortened(self.policy)}; there are {', '.join(get_args(Policy))}"
+            )
         if self.policy == "words" and not (self.words and all(self.words)):
             raise VocabularyError("the background policy 'words' needs at least one word, and no empty one")
         if self.policy != "words" and self.words:
-            raise VocabularyError(f"the background policy {self.policy!r} takes no words, but has {list(self.words)}")
+            raise VocabularyError(
+                f"the background policy {self.policy!r} takes no words, but has {shortened(list(self.words))}"
+            )
         if not 0.0 <= self.threshold <= 1.0:
             raise VocabularyError(f"the background threshold {self.threshold} is outside 0..1")
 
@@ -101,17 +142,25 @@ class Background:
 class Vocabulary:
     """Classes in the order of the map's values, and the background policy. Hashable, picklable, immutable.
 
+    The score of a class is that of its best word, or with ``synonyms="mean"`` the mean over its words.
+
     Raises:
-        VocabularyError: no class, or a word given twice (also across synonyms; case and white space do not tell apart).
+        VocabularyError: no class, more than ``MAX_WORDS`` words, a word given twice (also across synonyms; case and white
+            space do not tell apart), or a class with a threshold and no background for what falls below it.
     """
 
     classes: tuple[VocabularyClass, ...]
     background: Background = Background()
+    synonyms: Synonyms = "max"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         if not self.classes:
             raise VocabularyError("the vocabulary is empty; name at least one class")
+        if len(self.rows) > MAX_WORDS:
+            raise VocabularyError(
+                f"the vocabulary has {len(self.rows):,} words, synonyms and background included; {MAX_WORDS:,} are allowed"
+            )
         owners: dict[str, str] = {}
         for cls in self.classes:
             for word in cls.words:
@@ -123,6 +172,16 @@ class Vocabulary:
             )
         for word in self.background.words:
             _claim(owners, word, "the background")
+        if self.synonyms not in get_args(Synonyms):
+            raise VocabularyError(
+                f"synonyms are taken together by {shortened(self.synonyms)}; there are {', '.join(get_args(Synonyms))}"
+            )
+        limited = [cls.name for cls in self.classes if cls.threshold is not None]
+        if limited and self.background.policy == "none":
+            raise VocabularyError(
+                f"class {limited[0]!r} has a threshold, but there is no background for what falls below it; name words for it, "
+                "or a threshold for all"
+            )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -178,6 +237,17 @@ class Vocabulary:
 
         return read_vocabulary(path)
 
+    @classmethod
+    def preset(cls, name: str) -> Vocabulary:
+        """A ready vocabulary by name, see :func:`ovrs.vocabulary_files.presets`.
+
+        Raises:
+            VocabularyError: there is none of that name.
+        """
+        from ovrs.vocabulary_files import read_preset
+
+        return read_preset(name)
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the YAML form, from which :meth:`read` gives an equal vocabulary.
 
@@ -201,7 +271,7 @@ def class_from_words(text: str, separator: str) -> VocabularyClass:
     """A class from its words on one line; empty ones between two separators are skipped."""
     words = [word for word in re.split(separator, text) if word.strip()]
     if not words:
-        raise VocabularyError(f"{text!r} names no class")
+        raise VocabularyError(f"{shortened(text)} names no class")
     return VocabularyClass(words[0], tuple(words[1:]))
 
 

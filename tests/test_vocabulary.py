@@ -11,6 +11,7 @@ import pytest
 
 from ovrs.errors import VocabularyError
 from ovrs.vocabulary import TEMPLATES, Background, Vocabulary, VocabularyClass
+from ovrs.vocabulary_files import presets
 
 
 def test_comma_list_with_synonyms_gives_rows_in_class_order() -> None:
@@ -141,6 +142,10 @@ def test_impossible_background_is_refused(policy: str, words: tuple[str, ...], t
         ("bad.yaml", b"classes: [{name: ship, color: [1, 2, 999]}]"),
         ("bad.yaml", b"classes: [no]"),
         ("bad.yaml", b"classes: [ship]\nbackground: {policy: words}"),
+        ("bad.yaml", b"classes: [ship]\nsynonyms: median"),
+        ("bad.yaml", b"classes: [{name: ship, threshold: 2}]\nbackground: threshold"),
+        ("bad.yaml", b"classes: [{name: ship, threshold: high}]\nbackground: threshold"),
+        ("bad.yaml", b"classes: [{name: ship, threshold: 0.5}]"),
     ],
 )
 def test_bad_file_is_named_in_the_error(tmp_path: Path, name: str, content: bytes) -> None:
@@ -158,3 +163,25 @@ def test_missing_file_and_unwritable_place_are_named(tmp_path: Path) -> None:
         Vocabulary.parse("ship").write(tmp_path / "file" / "words.yaml")
     Vocabulary.parse("ship").write(tmp_path / "made" / "words.yaml")
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["words.yaml"]
+
+
+def test_thresholds_and_the_rule_for_synonyms_come_back_from_a_file(tmp_path: Path) -> None:
+    classes = (VocabularyClass("ship", ("boat",), threshold=0.7), VocabularyClass("bridge"))
+    vocabulary = Vocabulary(classes, Background("threshold", threshold=0.2), synonyms="mean")
+    vocabulary.write(tmp_path / "words.yaml")
+    assert Vocabulary.read(tmp_path / "words.yaml") == vocabulary
+    with pytest.raises(VocabularyError, match=r"'ship' has a threshold, but there is no background"):
+        vocabulary.with_background(Background())
+
+
+@pytest.mark.parametrize("name", sorted(presets()))
+def test_every_preset_is_a_vocabulary_with_distinct_colours_of_its_own(name: str) -> None:
+    vocabulary = Vocabulary.preset(name)
+    assert vocabulary.num_classes >= 6 and presets()[name]
+    colors = [cls.color for cls in vocabulary.classes]
+    assert None not in colors and len(set(colors)) == len(colors)
+
+
+def test_an_unknown_preset_names_those_there_are() -> None:
+    with pytest.raises(VocabularyError, match=r"no preset 'moon'; there are airport, city"):
+        Vocabulary.preset("moon")

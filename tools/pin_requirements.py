@@ -38,7 +38,8 @@ def main() -> None:
         build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", str(DETECTRON2), "--wheel-dir", wheels]
         subprocess.run(build, check=True)
         pin("core", [], Path(wheels))
-        pin("dev", ["--extra", "dev"], Path(wheels))
+        # The extras that people use on their own machines are tested too; a cluster is not.
+        pin("dev", ["--extra", "dev", "--extra", "demo", "--extra", "vector"], Path(wheels))
 
 
 if __name__ == "__main__":

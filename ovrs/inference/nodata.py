@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ovrs.errors import InputError
 
-# "auto", "none", or a value 0..255 that all three bands have where there is nodata.
-Nodata = Literal["auto", "none"] | int
+# "auto", "none", or a number (NaN among them) that all three bands have where there is nodata.
+Nodata = Literal["auto", "none"] | float
 
 # Connected black smaller than this is shadow or a dark roof, not a collar [pixels].
-_MIN_COLLAR = 64
+MIN_COLLAR = 64
 # Around a collar, lossy compression leaves nearly black pixels: up to this value, within one JPEG block of 8 pixels.
-_NEARLY_BLACK = 8
-_BLOCK = 8
+NEARLY_BLACK = 8
+BLOCK = 8
 
 
 def parse_nodata(text: str) -> Nodata:
-    """Read ``auto``, ``none`` or a value 0..255.
+    """Read ``auto``, ``none``, ``nan`` or a finite number, as ``255`` or ``-9999``.
 
     Raises:
         InputError: anything else.
@@ -31,9 +32,40 @@ def parse_nodata(text: str) -> Nodata:
         return "auto"
     if word == "none":
         return "none"
-    if word.isdecimal() and int(word) <= 255:
-        return int(word)
-    raise InputError(f"--nodata {text!r}: give auto, none, or a value of 0..255")
+    for number in (int, float):  # whole numbers of 64 bits are not all floats
+        try:
+            value = number(word)
+        except ValueError:
+            continue
+        if not math.isinf(value):
+            return value
+    raise InputError(f"--nodata {text!r}: give auto, none, nan, or a finite number as 255 or -9999")
+
+
+def nodata_in(nodata: Nodata, dtype: DTypeLike, name: object) -> Any:
+    """The nodata value as a scalar of the type of an image's bands; None for ``"auto"`` and ``"none"``.
+
+    Args:
+        name: of the image, for the message.
+
+    Raises:
+        InputError: bands of this type cannot hold the value.
+    """
+    if isinstance(nodata, str):
+        return None
+    kind = np.dtype(dtype)
+    if kind.kind in "iu":
+        ends = np.iinfo(kind)
+        if math.isfinite(nodata) and nodata == int(nodata) and ends.min <= nodata <= ends.max:
+            return np.asarray(int(nodata), dtype=kind)[()]
+        wanted = f"a whole number of {ends.min}..{ends.max}"
+    else:
+        with np.errstate(over="ignore"):
+            value = np.asarray(nodata).astype(kind)[()]
+        if not np.isinf(value):
+            return value
+        wanted = f"a number within {np.finfo(kind).min:g}..{np.finfo(kind).max:g}"
+    raise InputError(f"{name}: --nodata {nodata} is no value of its bands ({kind.name}); give {wanted}, auto or none")
 
 
 def find_undeclared(rgb: NDArray[np.uint8], declared: NDArray[np.bool_], nodata: Nodata) -> NDArray[np.bool_]:
@@ -67,10 +99,10 @@ def border_black(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     for edge in (components[0], components[-1], components[:, 0], components[:, -1]):
         on_border[edge] = True
     on_border[0] = False
-    on_border &= stats[:, cv2.CC_STAT_AREA] >= _MIN_COLLAR
+    on_border &= stats[:, cv2.CC_STAT_AREA] >= MIN_COLLAR
     collar = on_border[components]
     if not collar.any():
         return collar
-    reach = np.ones((2 * _BLOCK + 1, 2 * _BLOCK + 1), dtype=np.uint8)
+    reach = np.ones((2 * BLOCK + 1, 2 * BLOCK + 1), dtype=np.uint8)
     fringe = cv2.dilate(collar.astype(np.uint8), reach).astype(bool)
-    return np.asarray(collar | (fringe & (brightest <= _NEARLY_BLACK)))
+    return np.asarray(collar | (fringe & (brightest <= NEARLY_BLACK)))

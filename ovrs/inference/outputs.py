@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ovrs.errors import InputError, OutputError
+from ovrs.inference.addresses import Location
 
 
 class OutputFolder:
@@ -46,55 +47,67 @@ class OutputFolder:
             except OSError:
                 return
 
-    def check_targets(self, names: Iterable[str], inputs: Iterable[Path]) -> None:
-        """Refuse names that are folders here, or that would overwrite one of the inputs.
+    def check_targets(self, names: Iterable[str], inputs: Iterable[Location]) -> None:
+        """Refuse names that are folders here, that lie elsewhere, or that would overwrite one of the inputs.
+
+        A name may hold folders; where one of them is a link that leads out of this folder, it is refused. A link of the name
+        itself is replaced by the file, and what it pointed to stays as it is.
 
         Raises:
             OutputError: naming the file.
         """
-        sources = {path.resolve() for path in inputs}
+        sources = {path.resolve() for path in inputs if isinstance(path, Path)}
+        inside = self.path.resolve()
         for target in (self.path / name for name in names):
+            if not target.parent.resolve().is_relative_to(inside):
+                raise OutputError(f"{target}: a link or '..' leads out of the folder of results, {self.path}")
             if target.is_dir():
                 raise OutputError(f"{target}: is a folder, so no file of that name can be written")
             if target.resolve() in sources:
                 raise OutputError(f"{target}: is an input and would be overwritten; choose another --output")
 
-    def publish(self, writers: dict[str, Callable[[Path], None]]) -> list[Path]:
+    def publish(self, writers: dict[str, Callable[[Path], None]], staging: Path | None = None) -> list[Path]:
         """Write files by name, all of them or none: each under a temporary name first, renamed when all are complete.
+
+        Args:
+            staging: a folder on the same file system for the temporary files; it is made, and gone afterwards. None takes a
+                hidden one beside the files.
 
         Raises:
             OutputError: a file cannot be written.
         """
-        with self._staging() as staging:
+        with self._staging(staging or self.path / f".{next(iter(writers))}.unfinished") as temporary:
             for name, write in writers.items():
-                write(staging / name)
+                write(temporary / name)
             for name in writers:
-                os.replace(staging / name, self.path / name)
+                os.replace(temporary / name, self.path / name)
         return [self.path / name for name in writers]
 
     @contextmanager
-    def _staging(self) -> Iterator[Path]:
-        """A hidden folder inside this one (so that renaming stays on one file system), gone afterwards."""
-        staging = None
+    def _staging(self, folder: Path) -> Iterator[Path]:
+        """The folder of temporary files, empty, and gone afterwards."""
         try:
-            staging = Path(tempfile.mkdtemp(prefix=".ovrs-", dir=self.path))
-            yield staging
+            shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left it
+            folder.mkdir()
+            yield folder
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written to: {error.strerror or error}") from error
         finally:
-            if staging is not None:
-                shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def distinct_stems(paths: Iterable[Path]) -> None:
+def distinct_stems(paths: Iterable[tuple[Location, str]]) -> None:
     """Refuse two inputs whose results would bear the same name.
+
+    Args:
+        paths: inputs, and the stems of their results.
 
     Raises:
         InputError: naming both.
     """
-    seen: dict[str, Path] = {}
-    for path in paths:
+    seen: dict[str, Location] = {}
+    for path, stem in paths:
         # Case is folded because some file systems do.
-        other = seen.setdefault(path.stem.casefold(), path)
+        other = seen.setdefault(stem.casefold(), path)
         if other is not path:
-            raise InputError(f"{other} and {path} would both be written as '{path.stem}.*'; segment them into two folders")
+            raise InputError(f"{other} and {path} would both be written as '{stem}.*'; segment them into two folders")

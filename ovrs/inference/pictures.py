@@ -10,8 +10,7 @@ from PIL import Image
 from ovrs.inference.segmentation import Labels, Segmentation
 from ovrs.pictures import Entry, Legend, Picture, hatch
 
-# The longer side of the map in the picture: larger images are reduced, smaller ones enlarged so that the legend suits them.
-_MAX_SIDE = 4096
+# Smaller images are enlarged to a longer side of this, so that the legend suits them [pixels].
 _MIN_SIDE = 640
 # How much of the class colour covers the image.
 _OPACITY = 0.45
@@ -27,12 +26,11 @@ def draw_overlay(segmentation: Segmentation) -> Image.Image:
 
 def _blend(segmentation: Segmentation) -> Picture:
     """uint8 [h, w, 3]: the image at the picture's size, covered by translucent class colours with outlines; nodata hatched."""
-    image = segmentation.image
-    scale = _scale(max(image.height, image.width))
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    rgb = image.rgb if scale == 1 else cv2.resize(image.rgb, size, interpolation=smooth)
-    labels = np.asarray(cv2.resize(segmentation.labels, size, interpolation=cv2.INTER_NEAREST), dtype=segmentation.labels.dtype)
+    image, small = segmentation.preview
+    scale = -(-_MIN_SIDE // max(image.shape[:2]))  # whole factors keep the steps of an enlarged map even
+    size = (image.shape[1] * max(scale, 1), image.shape[0] * max(scale, 1))
+    rgb = image if scale <= 1 else cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    labels = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_NEAREST), dtype=small.dtype)
     valid = labels != segmentation.nodata
     colors = segmentation.vocabulary.palette[np.where(valid, labels, 0)]
     picture = cv2.addWeighted(rgb, 1 - _OPACITY, colors, _OPACITY, 0)
@@ -40,13 +38,6 @@ def _blend(segmentation: Segmentation) -> Picture:
     picture[edges] = cv2.addWeighted(rgb, 0.1, colors, 0.9, 0)[edges]
     picture[~valid] = hatch(*valid.shape)[~valid]
     return np.asarray(picture, dtype=np.uint8)
-
-
-def _scale(side: int) -> float:
-    if side > _MAX_SIDE:
-        return _MAX_SIDE / side
-    # Whole factors keep the steps of an enlarged map even.
-    return float(max(1, -(-_MIN_SIDE // side)))
 
 
 def _edges(labels: Labels, width: int) -> NDArray[np.bool_]:
@@ -60,11 +51,11 @@ def _legend_of(segmentation: Segmentation, side: int) -> Legend:
     names, shares, palette = segmentation.vocabulary.names, segmentation.shares(), segmentation.vocabulary.palette
     kept = sorted(sorted(range(len(names)), key=lambda index: -shares[names[index]])[:_MAX_ENTRIES])
     entries = [Entry(names[i], f"{shares[names[i]]:.1%}", tuple(map(int, palette[i]))) for i in kept]  # type: ignore[arg-type]
-    nodata = 1 - float(segmentation.image.valid.mean())
+    nodata = 1 - segmentation.valid_share
     if nodata > 0:
         entries.append(Entry("nodata", f"{nodata:.1%} of the image", None))
     left_out = len(names) - len(kept)
     remark = f"and {left_out} more classes that cover less" if left_out else ""
-    title = segmentation.image.path.name if segmentation.image.path is not None else "image"
-    subtitle = "synthetic scene" if segmentation.image.synthetic else ""
+    title = segmentation.place.path.name if segmentation.place.path is not None else "image"
+    subtitle = "synthetic scene" if segmentation.place.synthetic else ""
     return Legend(title, subtitle, tuple(entries), remark, int(np.clip(side / 42, 17, 64)))

@@ -31,8 +31,8 @@ class Bars:
             if self._tiles is None:
                 self._tiles = tqdm(total=total, desc=name, unit="tile", leave=False)
             self._tiles.update(done - self._tiles.n)
-            if done >= total:  # nothing is to be printed beside a finished bar
-                self._close_tiles()
+            if done >= total:  # files of a large scene take their time too
+                self._tiles.set_description(f"{name}, writing")
 
         return update
 
@@ -42,7 +42,8 @@ class Bars:
         self._images.update()
 
     def write(self, text: str, file: TextIO) -> None:
-        """Print a line without breaking the bars."""
+        """Print a line, without breaking the bar over images and where the one over tiles was."""
+        self._close_tiles()
         tqdm.write(text, file=file)
 
     def _close_tiles(self) -> None:

@@ -1,72 +1,67 @@
-"""Reading images: PNG, JPEG, WebP and GeoTIFF into eight-bit RGB with a mask of valid pixels and a place on Earth.
+"""Files of images: what their headers say, and pictures as eight-bit RGB with a mask.
 
 The header is read first and apart (:func:`read_header`), so that a file that cannot be segmented is refused before anything is
-decoded or computed.
+decoded or computed. GeoTIFFs are read window by window (:mod:`ovrs.inference.tiff_scene`).
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from ovrs.errors import InputError
-from ovrs.inference.ground import ground_area
-from ovrs.inference.nodata import Nodata, find_undeclared
-
-DEFAULT_MAX_PIXELS = 100_000_000
+from ovrs.inference.addresses import Location, Remote, locate
+from ovrs.inference.ground import ground_area, ground_areas
+from ovrs.inference.nodata import Nodata, find_undeclared, nodata_in
+from ovrs.inference.reading import ReadOptions
+from ovrs.inference.segmentation import Place
+from ovrs.inference.tiff import check_size, choose_bands, open_tiff, reading
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_LATER = "choosing and stretching bands (--bands, --stretch) comes in a later version; give an image of three eight-bit bands"
+_AS_TIFF = "pictures are read as eight-bit RGB; make it a GeoTIFF, whose bands can be chosen and stretched (--bands, --stretch)"
+_LARGER = "raise --max-pixels, or cut the scene"
+_IN_WINDOWS = "make it a GeoTIFF, which is read window by window"
 # What Pillow's decoders raise on a damaged file.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """An image as it is segmented.
+    """An image in memory.
 
     Attributes:
         rgb: uint8 [H, W, 3], red first.
         valid: bool [H, W]; False where there is nodata.
-        crs: the coordinate reference system, None where the file has none.
-        transform: from (column, row) to the CRS's coordinates, None without a CRS.
-        path: the file that it came from, or that it is going to be.
-        pixel_area: ground area of a pixel in square metres, None where unknown.
-        synthetic: drawn by ovrs, not photographed.
+        place: its grid.
     """
 
     rgb: NDArray[np.uint8]
     valid: NDArray[np.bool_]
-    crs: CRS | None = None
-    transform: Affine | None = None
-    path: Path | None = None
-    pixel_area: float | None = None
-    synthetic: bool = False
+    place: Place
 
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return int(self.rgb.shape[0])
+    @classmethod
+    def from_picture(cls, picture: Image.Image) -> ImageInput:
+        """Wrap a PIL image of eight bits a band; transparent pixels are not valid.
 
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return int(self.rgb.shape[1])
+        Raises:
+            InputError: an image of another depth, or without a pixel.
+        """
+        if picture.mode.startswith(("I", "F")):
+            raise InputError(f"a picture of mode {picture.mode} is not of eight bits; convert it to RGB")
+        rgb, valid = _pixels_of(picture)
+        return cls.from_array(rgb, valid)
 
     @classmethod
     def from_array(
@@ -76,7 +71,7 @@ class ImageInput:
         *,
         crs: CRS | None = None,
         transform: Affine | None = None,
-        path: Path | None = None,
+        path: Location | None = None,
         synthetic: bool = False,
     ) -> ImageInput:
         """Wrap uint8 [H, W, 3]; every pixel is valid unless ``valid`` bool [H, W] says otherwise.
@@ -90,117 +85,115 @@ class ImageInput:
             valid = np.ones(rgb.shape[:2], dtype=bool)
         elif valid.dtype != np.bool_ or valid.shape != rgb.shape[:2]:
             raise InputError(f"a mask is bool of shape {rgb.shape[:2]}, not {valid.dtype} of shape {valid.shape}")
-        area = None if crs is None or transform is None else ground_area(crs, transform, rgb.shape[1], rgb.shape[0])
-        return cls(rgb, valid, crs, transform if crs is not None else None, path, area, synthetic)
+        return cls(rgb, valid, place_of(rgb.shape[0], rgb.shape[1], crs, transform, path, synthetic))
+
+
+def place_of(
+    height: int, width: int, crs: CRS | None, transform: Affine | None, path: Location | None, synthetic: bool = False
+) -> Place:
+    """The grid of an image, with the area of its pixels; without a CRS a transform says nothing."""
+    if crs is None or transform is None:
+        return Place(height, width, path=path, synthetic=synthetic)
+    size = crs, transform, width, height
+    return Place(height, width, crs, transform, ground_area(*size), path, synthetic, ground_areas(*size))
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of itself before its pixels are decoded: size in pixels, and whether it has a CRS."""
+    """What a file says of itself before its pixels are decoded.
 
-    path: Path
+    Attributes:
+        location: the file.
+        width, height: in pixels.
+        kind: a GeoTIFF and a VRT are read in windows, a picture at once.
+        has_crs: whether it has a coordinate reference system.
+    """
+
+    location: Location
     width: int
     height: int
-    is_tiff: bool
+    kind: Literal["TIFF", "VRT", "picture"]
     has_crs: bool
 
 
-def read_header(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> ImageHeader:
-    """Check an image file without decoding its pixels.
+def read_header(image: str | os.PathLike[str] | Remote, options: ReadOptions | None = None) -> ImageHeader:
+    """Check an image file, and whether the options suit it, without decoding its pixels.
 
     Raises:
-        InputError: the file is missing, empty, no image of a kind that is read, of a band count or depth that cannot be
-            segmented, or of more than ``max_pixels`` pixels.
+        InputError: the file is missing, empty, no image of a kind that is read, too large, has no such bands or cannot hold
+            the nodata value; or it lies elsewhere, and that is not allowed.
     """
-    path = Path(path)
-    signature = _signature(path)
-    if signature[:4] in _TIFF_SIGNATURES:
-        with _open_tiff(path) as dataset:
-            _tiff_bands(path, dataset)
-            header = ImageHeader(path, dataset.width, dataset.height, True, dataset.crs is not None)
-    else:
-        with _open_picture(path) as picture:
-            _check_picture(path, picture, signature)
-            header = ImageHeader(path, *picture.size, False, False)
-    pixels = header.width * header.height
-    if pixels > max_pixels:
+    options = options or ReadOptions()
+    location = locate(image, options.allow_remote)
+    signature = b"" if isinstance(location, Remote) else _signature(location)
+    is_vrt = b"<VRTDataset" in signature
+    if is_vrt and not options.allow_remote:
         raise InputError(
-            f"{path}: {header.width} x {header.height} = {pixels:,} pixels are more than --max-pixels {max_pixels:,}; "
-            "raise it if memory allows (about 20 bytes a pixel), or cut the image"
+            f"{location}: is a VRT, which may point to any file; read the files themselves, or trust it with --allow-remote"
+        )
+    if isinstance(location, Path) and not is_vrt and signature[:4] not in _TIFF_SIGNATURES:
+        header, limit, way_out = _picture_header(location, signature, options.nodata), options.max_picture, _IN_WINDOWS
+    else:
+        header, limit, way_out = (
+            _tiff_header(location, is_vrt, options),
+            options.max_pixels,
+            _LARGER,
+        )
+    if header.width * header.height > limit:
+        raise InputError(
+            f"{location}: {header.width} x {header.height} = {header.width * header.height:,} pixels are more than the "
+            f"{limit:,} allowed; {way_out}"
         )
     return header
 
 
-def read_image(path: str | os.PathLike[str], *, nodata: Nodata = "auto", max_pixels: int = DEFAULT_MAX_PIXELS) -> ImageInput:
-    """Read an image file. Pixels that the file declares invalid (nodata, alpha, mask) are always left out.
+def _tiff_header(location: Location, is_vrt: bool, options: ReadOptions) -> ImageHeader:
+    with open_tiff(location, is_vrt=is_vrt) as dataset, reading(location):
+        for band in choose_bands(location, dataset, options.bands):
+            nodata_in(options.nodata, dataset.dtypes[band - 1], location)
+        header = ImageHeader(location, dataset.width, dataset.height, "VRT" if is_vrt else "TIFF", dataset.crs is not None)
+        if header.width * header.height <= options.max_pixels:
+            check_size(location, dataset)
+        return header
 
-    A picture is turned upright by its EXIF orientation.
+
+def _picture_header(path: Path, signature: bytes, nodata: Nodata) -> ImageHeader:
+    with _open_picture(path) as picture:
+        _check_picture(path, picture, signature)
+        nodata_in(nodata, np.uint8, path)
+        return ImageHeader(path, *picture.size, "picture", False)
+
+
+def read_picture(path: Path, *, nodata: Nodata = "auto") -> ImageInput:
+    """Read a PNG, JPEG or WebP, turned upright by its EXIF orientation. Transparent pixels are always left out.
 
     Args:
-        nodata: what counts as invalid beside that: ``"auto"``, where nothing is declared, black that touches the border;
-            ``"none"``, nothing; or a value 0..255 that all three bands have.
+        path: of a file whose header :func:`read_header` has accepted.
+        nodata: what counts as invalid beside that, see :data:`Nodata`.
 
     Raises:
-        InputError: as :func:`read_header`, or the pixels are truncated or damaged.
+        InputError: the pixels are truncated or damaged.
     """
-    header = read_header(path, max_pixels)
-    crs, transform = None, None
-    if header.is_tiff:
-        rgb, declared, crs, transform = _read_tiff(header.path)
-    else:
-        rgb, declared = _read_picture(header.path)
-    valid = declared & ~find_undeclared(rgb, declared, nodata)
-    return ImageInput.from_array(rgb, valid, crs=crs, transform=transform, path=header.path)
+    rgb, declared = _read_picture(path)
+    return ImageInput.from_array(rgb, declared & ~find_undeclared(rgb, declared, nodata), path=path)
 
 
 def _signature(path: Path) -> bytes:
     """The first bytes of a file, enough to tell its kind and a PNG's depth."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name the images in it, such as '{path}/*.tif'")
     try:
         with open(path, "rb") as file:
-            signature = file.read(32)
+            signature = file.read(1024)
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder; name the images in it, such as '{path}/*.tif'") from error
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f"{str(path)!r}: is no name of a file: {error}") from error
     if not signature:
         raise InputError(f"{path}: the file is empty")
     return signature
-
-
-@contextmanager
-def _open_tiff(path: Path) -> Iterator[rasterio.DatasetReader]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path, driver="GTiff") as dataset:
-                yield dataset
-    except RasterioError as error:
-        raise InputError(f"{path}: the TIFF is truncated or damaged ({error.__cause__ or error})") from error
-
-
-def _tiff_bands(path: Path, dataset: rasterio.DatasetReader) -> list[int]:
-    """The numbers of the red, green and blue band, after checking that the file has them in eight bits."""
-    kinds = list(dataset.colorinterp)
-    if dataset.count not in (3, 4):
-        raise InputError(f"{path}: has {_count(dataset.count, 'band')}, not three; {_LATER}")
-    if set(dataset.dtypes) != {"uint8"}:
-        raise InputError(f"{path}: its bands are {'/'.join(sorted(set(dataset.dtypes)))}, not eight bits; {_LATER}")
-    if dataset.count == 4 and ColorInterp.alpha not in kinds:
-        raise InputError(f"{path}: its fourth band is {kinds[3].name!r}, not alpha; {_LATER}")
-    wanted = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-    if all(kind in kinds for kind in wanted):
-        return [kinds.index(kind) + 1 for kind in wanted]
-    return [number for number, kind in enumerate(kinds, start=1) if kind != ColorInterp.alpha][:3]
-
-
-def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_], CRS | None, Affine | None]:
-    with _open_tiff(path) as dataset:
-        bands = dataset.read(_tiff_bands(path, dataset))
-        valid = dataset.dataset_mask() > 0
-        transform = dataset.transform if dataset.crs is not None else None
-        return np.ascontiguousarray(bands.transpose(1, 2, 0)), valid, dataset.crs, transform
 
 
 @contextmanager
@@ -221,24 +214,21 @@ def _open_picture(path: Path) -> Iterator[Image.Image]:
 def _check_picture(path: Path, picture: Image.Image, signature: bytes) -> None:
     # Pillow reads sixteen-bit colour as eight bits without a word, so a PNG's depth is taken from its header.
     if (picture.format == "PNG" and signature[24] == 16) or picture.mode.startswith(("I", "F")):
-        raise InputError(f"{path}: its bands are of sixteen bits, not eight; {_LATER}")
-    if picture.mode in ("1", "L", "LA"):
-        bands = "one band" if picture.mode != "LA" else "one band and alpha"
-        raise InputError(f"{path}: has {bands}, not three; {_LATER}")
-    if picture.mode not in ("RGB", "RGBA", "P"):
+        raise InputError(f"{path}: its bands are of sixteen bits, not eight; {_AS_TIFF}")
+    if picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "P"):
         raise InputError(f"{path}: its bands are {picture.mode}, not red, green, blue (and alpha); convert it to RGB")
 
 
 def _read_picture(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     with _open_picture(path) as picture:
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode == "RGBA" or "transparency" in picture.info:
-            pixels = np.asarray(upright.convert("RGBA"))
-            return np.ascontiguousarray(pixels[..., :3]), pixels[..., 3] > 0
-        pixels = np.array(upright.convert("RGB"))
-        return pixels, np.ones(pixels.shape[:2], dtype=bool)
+        return _pixels_of(ImageOps.exif_transpose(picture))
 
 
-def _count(number: int, noun: str) -> str:
-    return f"one {noun}" if number == 1 else f"{number} {noun}s"
+def _pixels_of(picture: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """uint8 [H, W, 3], and bool [H, W] where it is not transparent."""
+    if picture.mode in ("RGBA", "LA") or "transparency" in picture.info:
+        pixels = np.asarray(picture.convert("RGBA"))
+        return np.ascontiguousarray(pixels[..., :3]), pixels[..., 3] > 0
+    rgb = np.array(picture.convert("RGB"))
+    return rgb, np.ones(rgb.shape[:2], dtype=bool)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import PIL.Image
+import rasterio
 import torch
 from detectron2.modeling import build_model
 from numpy.typing import NDArray
@@ -16,38 +21,88 @@ from torch import Tensor
 import ovrs
 import ovrs.modeling  # registers the systems
 from ovrs.config import load_config
-from ovrs.errors import ConfigError, InputError, WeightsError
-from ovrs.inference.nodata import Nodata
-from ovrs.inference.rasters import DEFAULT_MAX_PIXELS, ImageInput, read_image
-from ovrs.inference.segmentation import Labels, Segmentation, label_type
+from ovrs.errors import WeightsError
+from ovrs.inference.addresses import Remote
+from ovrs.inference.decision import Decided, Decision
+from ovrs.inference.devices import choose_device
+from ovrs.inference.maps import FileMaps, ReducedLabels, UnitMaps, reduced_size
+from ovrs.inference.rasters import ImageInput
+from ovrs.inference.scene import ReadOptions, Scene, open_scene
+from ovrs.inference.segmentation import Coverage, Place, Segmentation
+from ovrs.inference.streaming import Plan, Unit, plan_scene, stream
+from ovrs.inference.targets import Target
+from ovrs.inference.tiles import Tiling
+from ovrs.inference.vectors import VectorOptions
+from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
+from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.vocabulary import Vocabulary
-
-Progress = Callable[[int, int], None]
 
 # What to give as weights to run a model as it was initialised, on purpose: its maps mean nothing.
 RANDOM_WEIGHTS = "random"
+DEFAULT_IN_MEMORY = 100_000_000
+# GDAL would take a share of all memory for blocks it has read [bytes].
+_RASTER_CACHE = 64 * 2**20
+# Longer side of the picture that a result carries [pixels].
+_PREVIEW_SIDE = 4096
+
+Progress = Callable[[int, int], None]
+AnyImage = str | os.PathLike[str] | Remote | NDArray[np.uint8] | PIL.Image.Image | ImageInput
+Words = Vocabulary | str | Sequence[str]
 
 
-class Prediction(Protocol):
-    """Labels int64 [h, w] in 0..len(names)-1 and confidence float [h, w] in 0..1, as a model gives them."""
-
-    @property
-    def labels(self) -> Tensor:
-        """Indices into the vocabulary's names."""
-        ...
-
-    @property
-    def confidence(self) -> Tensor:
-        """How sure the model is of each."""
-        ...
-
-
-class SegmentationPredictor(Protocol):
+class TileModel(Protocol):
     """What a :class:`Segmenter` asks of a model."""
 
-    def predict(self, image: Tensor, vocabulary: Vocabulary, *, progress: Progress | None = None) -> Prediction:
-        """Segment uint8 RGB [3, h, w]; ``progress`` hears (windows done, windows in all)."""
+    tiling: Tiling
+    batch: int
+
+    def score(self, tiles: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Scores in 0..1 [B, names, h, w] on the CPU of uint8 RGB [B, 3, ., .]: tiles, or what there is of a small image."""
         ...
+
+
+class SystemTiles:
+    """A system of ``ovrs.modeling`` that is built, loaded and in evaluation mode, as a :class:`TileModel`."""
+
+    def __init__(self, model: SegmentationModel, batch: int | None = None) -> None:
+        """``batch``: tiles read together; None takes one on a CPU and eight elsewhere."""
+        patch = model.size_divisor
+        side = model.fixed_size or max(model.inference.tile // patch, 1) * patch
+        self.model = model
+        self.tiling = Tiling(side, model.inference.overlap, patch, model.scores_per_patch)
+        self.batch = batch or (1 if model.device.type == "cpu" else 8)
+
+    def score(self, tiles: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """See the base class."""
+        with torch.inference_mode():
+            scores = self.model.scores(tiles.float(), vocabulary).sigmoid()
+            if vocabulary.background.policy == "threshold":
+                scores = scores[:, : vocabulary.num_classes]
+            return scores.float().cpu()
+
+    def identity(self) -> str:
+        """sha256 of the weights."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(
+                value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value).encode()
+            )
+        return digest.hexdigest()
+
+
+class Digest:
+    """What is gathered of a map while its units are made: what it covers, and what fits on a screen."""
+
+    def __init__(self, names: int, place: Place, dtype: type[np.uint8] | type[np.uint16]) -> None:
+        shape = place.height, place.width
+        self.coverage = Coverage(names, place.pixel_areas)
+        self.preview = ReducedLabels(shape, reduced_size(shape, _PREVIEW_SIDE), dtype)
+
+    def add(self, unit: Unit, piece: Decided) -> None:
+        """Count a unit."""
+        self.coverage.add(piece.labels, piece.confidence, unit.top, unit.left)
+        self.preview.add(unit, piece)
 
 
 class Segmenter:
@@ -59,14 +114,21 @@ class Segmenter:
         >>> result.labels.shape, result.areas()
     """
 
-    def __init__(self, model: SegmentationPredictor, provenance: Sequence[tuple[str, str]] = ()) -> None:
-        """Wrap a model that is built, loaded and in evaluation mode; ``provenance`` goes into the tags of what is written."""
+    def __init__(
+        self, model: TileModel, provenance: Sequence[tuple[str, str]] = (), in_memory: int = DEFAULT_IN_MEMORY
+    ) -> None:
+        """``provenance`` goes into the tags of what is written.
+
+        Maps of more than ``in_memory`` values that are to be written are put by on disk while they are made, and interrupted
+        work can be resumed.
+        """
         self.model = model
+        self.in_memory = in_memory
         self.provenance = (("SOFTWARE", f"ovrs {getattr(ovrs, '__version__', '')}".strip()), *provenance)
 
     @classmethod
     def from_config(
-        cls, config_file: str = "mini", weights: str | None = None, options: Sequence[str] = (), device: str | None = None
+        cls, config_file: str = "mini", weights: str | None = None, options: Sequence[Any] = (), device: str | None = None
     ) -> Segmenter:
         """Build the model of a configuration and load its weights.
 
@@ -92,60 +154,127 @@ class Segmenter:
             load_weights(model, weights)
         model.eval()
         return cls(
-            model, (("MODEL", cfg.MODEL.META_ARCHITECTURE), ("CONFIG", str(config_file)), ("WEIGHTS", Path(weights).name))
+            SystemTiles(model),
+            (("MODEL", cfg.MODEL.META_ARCHITECTURE), ("CONFIG", str(config_file)), ("WEIGHTS", Path(weights).name)),
         )
 
     def segment(
         self,
-        image: str | os.PathLike[str] | NDArray[np.uint8] | ImageInput,
-        vocabulary: Vocabulary | str,
+        image: AnyImage,
+        vocabulary: Words,
         *,
+        output: str | os.PathLike[str] | None = None,
         confidence_threshold: float | None = None,
-        nodata: Nodata = "auto",
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        probabilities: bool = False,
+        overlay: bool = False,
+        vectors: Literal["gpkg", "geojson", "parquet"] | None = None,
+        min_area: float = 0.0,
+        simplify: float = 1.0,
+        options: ReadOptions | None = None,
+        resume: bool = False,
+        cog: bool = False,
         progress: Progress | None = None,
     ) -> Segmentation:
-        """Segment one image.
+        """Segment one image, of any size.
 
         Args:
-            image: a file, uint8 RGB [H, W, 3], or what :func:`read_image` gives.
-            vocabulary: a vocabulary, or a comma list for :meth:`Vocabulary.parse`.
+            image: a file; uint8 RGB [H, W, 3]; a PIL image.
+            vocabulary: words; a comma list for :meth:`Vocabulary.parse`; or a vocabulary.
+            output: where the class map goes, ``DIR/NAME.tif`` or ``.png``; beside it ``NAME.confidence.tif`` and, if asked
+                for, ``NAME.probabilities.tif``. Without it nothing is written.
             confidence_threshold: below it a pixel becomes background; needs a background in the vocabulary.
-            nodata, max_pixels: how a file is read, see :func:`read_image`.
-            progress: called with (windows done, windows in all).
+            probabilities: keep the scores of all classes, as bytes.
+            overlay: also write ``NAME.overlay.png``, the image under the colours of its map.
+            vectors: also write the polygons of the map, ``NAME.gpkg`` or another format; ``min_area`` and ``simplify`` as in
+                :meth:`Segmentation.to_vector`.
+            options: which bands, how they are stretched, nodata, ground sample distance.
+            resume: go on with what an interrupted call with the same output left.
+            cog: write cloud-optimised GeoTIFFs.
+            progress: called with (tiles done, tiles in all).
 
         Raises:
-            InputError: the image cannot be read.
-            VocabularyError: the comma list is empty or names a class twice.
+            InputError: the image cannot be read, or has no place for polygons.
+            VocabularyError: no words, or a word twice.
+            OutputError: a file cannot be written, or would overwrite the image. Nothing half-written is left under its name.
         """
-        if isinstance(vocabulary, str):
-            vocabulary = Vocabulary.parse(vocabulary)
-        if confidence_threshold is not None and vocabulary.background.policy == "none":
-            raise InputError(
-                "a confidence threshold needs a background for what falls below it; see ovrs.vocabulary.Background"
-            )
-        if isinstance(image, (str, os.PathLike)):
-            image = read_image(image, nodata=nodata, max_pixels=max_pixels)
-        elif isinstance(image, np.ndarray):
-            image = ImageInput.from_array(image)
-        shape, dtype = image.valid.shape, label_type(len(vocabulary))
-        labels: Labels = np.full(shape, np.iinfo(dtype).max, dtype=np.dtype(dtype))
-        confidence = np.full(shape, np.nan, dtype=np.float32)
-        if image.valid.any():
-            found, sure = self._predict(image, vocabulary, progress)
-            if confidence_threshold is not None:
-                found[sure < confidence_threshold] = len(vocabulary) - 1
-            labels[image.valid] = found[image.valid]
-            confidence[image.valid] = sure[image.valid]
-        return Segmentation(image, vocabulary, labels, confidence, self.provenance)
+        vocabulary = as_vocabulary(vocabulary)
+        decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
+        polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))
+        target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay, polygons=polygons)
+        with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE), open_scene(image, options) as scene:
+            if target is not None:
+                target.check(scene.place)
+            plan = plan_scene(scene, self.model.tiling, decision.names)
+            work = self._work(scene, vocabulary, decision, target, resume)
+            with resumable(work):
+                digest = self._fill(work, scene, plan, vocabulary, decision, progress)
+                maps = UnitMaps(work, plan.units, (scene.height, scene.width))
+                preview = (scene.reduced(digest.preview.labels.shape), digest.preview.labels)
+                provenance = (*self.provenance, *scene.facts, *decision.facts)
+                result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance)
+                if target is None:
+                    return result
+                written = target.write(result, maps, cog=cog)
+        if isinstance(work, WorkFolder):
+            work.remove()
+            result = replace(result, maps=FileMaps(written))
+        return replace(result, files=tuple(written.values()))
 
-    def _predict(
-        self, image: ImageInput, vocabulary: Vocabulary, progress: Progress | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        pixels = torch.from_numpy(np.ascontiguousarray(image.rgb.transpose(2, 0, 1)))
-        with torch.inference_mode():
-            prediction = self.model.predict(pixels, vocabulary, progress=progress)
-            return prediction.labels.cpu().numpy(), prediction.confidence.float().cpu().numpy()
+    def _fill(
+        self,
+        work: Work,
+        scene: Scene,
+        plan: Plan,
+        vocabulary: Vocabulary,
+        decision: Decision,
+        progress: Progress | None,
+    ) -> Digest:
+        """Compute the units that are not there yet, and what is to be known of all of them."""
+        digest = Digest(len(vocabulary), scene.place, decision.dtype)
+        finished = {unit for unit in plan.units if work.has(unit)}
+        for unit in finished:
+            digest.add(unit, work.read(unit))
+        score = partial(self.model.score, vocabulary=vocabulary)
+        done = finished.__contains__
+        for unit, piece in stream(scene, plan, score, decision, batch=self.model.batch, done=done, progress=progress):
+            work.keep(unit, piece)
+            digest.add(unit, piece)
+        return digest
+
+    def _work(self, scene: Scene, vocabulary: Vocabulary, decision: Decision, target: Target | None, resume: bool) -> Work:
+        """Where finished units go: on disk where there is an output and the scene is large, or work to go on with."""
+        values = scene.height * scene.width * (2 + (decision.names if decision.probabilities else 0))
+        if target is None or target.is_picture:
+            return WorkInMemory()
+        if values <= self.in_memory and not target.work.exists():
+            return WorkInMemory()
+        return WorkFolder(target.work, self._identity(scene, vocabulary, decision), resume=resume)
+
+    def _identity(self, scene: Scene, vocabulary: Vocabulary, decision: Decision) -> dict[str, str]:
+        return {
+            "image": f"{scene.version}, {scene.width} x {scene.height}",
+            "vocabulary": repr(vocabulary),
+            "model": self.identity,
+            "options": f"{scene.facts}, thresholds {decision.least.tolist()}, probabilities {decision.probabilities}",
+        }
+
+    @cached_property
+    def identity(self) -> str:
+        """What the model is, as far as its maps depend on it."""
+        identity = getattr(self.model, "identity", None)
+        weights = identity() if identity is not None else type(self.model).__name__
+        return f"{self.model.tiling}, batches of {self.model.batch}, {self.provenance}, {weights}"
+
+
+def as_vocabulary(words: Words) -> Vocabulary:
+    """A vocabulary from one, from a comma list, or from a list of names.
+
+    Raises:
+        VocabularyError: no words, or a word twice.
+    """
+    if isinstance(words, Vocabulary):
+        return words
+    return Vocabulary.parse(words) if isinstance(words, str) else Vocabulary.from_names(words)
 
 
 def find_weights(weights: str) -> str:
@@ -161,30 +290,3 @@ def find_weights(weights: str) -> str:
         if weights == RANDOM_WEIGHTS or candidate.is_file():
             return str(candidate)
     raise WeightsError(f"{weights}: no such weights file")
-
-
-def choose_device(wanted: str | None, configured: str = "") -> str:
-    """The device to compute on: the wanted one, else the configured one if it works here, else the best there is.
-
-    Raises:
-        ConfigError: the wanted device does not exist here.
-    """
-    if wanted is not None:
-        if not _works(wanted):
-            raise ConfigError(f"device {wanted!r} cannot be used here; there is {', '.join(_devices())}")
-        return wanted
-    return configured if _works(configured) else _devices()[0]
-
-
-def _devices() -> list[str]:
-    """Types of devices that work here, the fastest first."""
-    return [name for name in ("cuda", "mps", "cpu") if _works(name)]
-
-
-def _works(name: str) -> bool:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        return False
-    return True

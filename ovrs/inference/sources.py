@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePath
 
-from rasterio import Affine
+from affine import Affine
 from rasterio.crs import CRS
 
 from ovrs.errors import InputError
-from ovrs.inference.nodata import Nodata
+from ovrs.files import written_whole
+from ovrs.inference.addresses import Location, Remote, locate
+from ovrs.inference.geotiff import Layer, write_raster
 from ovrs.inference.outputs import distinct_stems
-from ovrs.inference.rasters import DEFAULT_MAX_PIXELS, ImageInput, read_header, read_image
-from ovrs.inference.results import result_names
+from ovrs.inference.rasters import read_header
+from ovrs.inference.reading import ReadOptions
 
 # Side in pixels of a drawn scene: several tiles of the small model, yet seconds to segment.
 _SCENE_SIZE = 640
+# What no pattern finds: results may lie beside the images.
+_RESULTS = tuple(f".{kind}.{suffix}" for kind in ("classes", "confidence", "probabilities") for suffix in ("tif", "png"))
+_RESULTS += (".overlay.png",)
 
 
 @dataclass(frozen=True)
@@ -25,62 +32,116 @@ class Source:
     """One image to segment.
 
     Attributes:
-        path: its file, or the one that it is going to be written to.
-        read: gives its pixels.
-        results: the names of the files that segmenting it writes.
-        drawn: it has no file yet.
+        path: its file, or its address elsewhere.
+        stem: what the names of its results begin with, folders included.
+        has_crs: whether it has a coordinate reference system.
+        refused: why its header was refused; the scene fails when its turn comes.
+
+    Raises:
+        InputError: a stem that leads out of the folder of results.
     """
 
-    path: Path
-    read: Callable[[], ImageInput]
-    results: tuple[str, ...]
-    drawn: bool = False
+    path: Location
+    stem: str
+    has_crs: bool
+    refused: str = ""
+
+    def __post_init__(self) -> None:
+        parts = PurePath(self.stem).parts
+        if not parts or ".." in parts or PurePath(self.stem).is_absolute():
+            raise InputError(f"{self.path}: its results would be called '{self.stem}.*', outside of the folder of results")
+
+    @property
+    def results(self) -> tuple[str, str, str]:
+        """The names of the class map, the confidence map and the overlay."""
+        suffix = "tif" if self.has_crs else "png"
+        return f"{self.stem}.classes.{suffix}", f"{self.stem}.confidence.{suffix}", f"{self.stem}.overlay.png"
 
 
-def list_sources(patterns: Sequence[str], nodata: Nodata = "auto", max_pixels: int = DEFAULT_MAX_PIXELS) -> list[Source]:
+def list_sources(patterns: Sequence[str], options: ReadOptions | None = None) -> list[Source]:
     """The images that paths and patterns name, every header checked.
 
-    Raises:
-        InputError: a pattern that fits no file, a file that cannot be segmented, or two files with the same stem.
-    """
-    paths = expand(patterns)
-    headers = [read_header(path, max_pixels) for path in paths]
-    distinct_stems(paths)
-
-    def reader(path: Path) -> Callable[[], ImageInput]:
-        return lambda: read_image(path, nodata=nodata, max_pixels=max_pixels)
-
-    return [Source(head.path, reader(head.path), result_names(head.path.stem, head.has_crs)) for head in headers]
-
-
-def drawn_source(seed: int, folder: Path) -> Source:
-    """The procedural scene of a seed, to be written to ``folder`` together with its results."""
-    path = folder / f"scene_{seed}.tif"
-    return Source(path, lambda: _draw(seed, path), (path.name, *result_names(path.stem, georeferenced=True)), drawn=True)
-
-
-def expand(patterns: Sequence[str]) -> list[Path]:
-    """Files for paths and patterns (``*``, ``?``, ``[...]``, ``**``), in order, each once.
+    Results of what a pattern finds in folders of its own (``archive/**/*.tif``) go into folders of the same names. A file that
+    cannot be segmented is one of the images as long as others can.
 
     Raises:
-        InputError: a pattern that fits no file.
+        InputError: a pattern that fits no file, a name without one, no file that can be segmented, or two files with the same
+            stem.
     """
-    paths: dict[Path, Path] = {}
-    for pattern in patterns:
-        # A file whose name holds brackets is taken as it is, before it is tried as a pattern.
-        found = [pattern]
-        if glob.has_magic(pattern) and not Path(pattern).exists():
-            found = sorted(glob.glob(pattern, recursive=True))
-        if not found:
-            raise InputError(f"{pattern}: no file fits this pattern")
-        for name in found:
-            paths.setdefault(Path(name).resolve(), Path(name))
-    return list(paths.values())
+    options = options or ReadOptions()
+    sources, refused = [], []
+    for path, stem in expand(patterns, options.allow_remote).items():
+        try:
+            sources.append(Source(path, stem, read_header(path, options).has_crs))
+        except InputError as error:
+            if isinstance(path, Path) and not os.path.exists(path):
+                raise  # a slip of the pen, not a bad image
+            refused.append(error)
+            sources.append(Source(path, stem, has_crs=False, refused=str(error)))
+    if refused and len(refused) == len(sources):
+        raise refused[0]
+    distinct_stems((source.path, source.stem) for source in sources)
+    return sources
 
 
-def _draw(seed: int, path: Path) -> ImageInput:
+def draw_source(seed: int, folder: Path) -> Source:
+    """Draw the procedural scene of a seed as a GeoTIFF in ``folder``."""
     from ovrs.data.scenes import draw_scene
 
+    path = folder / f"scene_{seed}.tif"
     scene = draw_scene(seed, size=_SCENE_SIZE)
-    crs, transform = CRS.from_user_input(scene.crs), Affine(*scene.transform[:6])
-    return ImageInput.from_array(scene.image, crs=crs, transform=transform, path=path, synthetic=True)
+    layer = Layer(
+        "uint8",
+        None,
+        count=3,
+        tags={"SYNTHETIC": "drawn by ovrs from a seed, not a photograph"},
+        options={"photometric": "RGB"},
+    )
+    with written_whole(path) as temporary:
+        pieces = [(0, 0, scene.image.transpose(2, 0, 1))]
+        write_raster(
+            temporary, layer, pieces, scene.image.shape[:2], CRS.from_user_input(scene.crs), Affine(*scene.transform[:6])
+        )
+    return Source(path, path.stem, True)
+
+
+def expand(patterns: Sequence[str], allow_remote: bool = False) -> dict[Location, str]:
+    """What paths, addresses and patterns (``*``, ``?``, ``[...]``, ``**``) name, in order, each once, and the stems of results.
+
+    Raises:
+        InputError: a pattern that fits no file or leads out of the folder it begins with, or an address where none is allowed.
+    """
+    found: dict[Location, tuple[Location, str]] = {}
+    for pattern in patterns:
+        location = locate(pattern, allow_remote)
+        if isinstance(location, Remote):
+            found.setdefault(location, (location, location.stem))
+        # A file whose name holds brackets is taken as it is, before it is tried as a pattern.
+        elif not glob.has_magic(pattern) or location.exists():
+            found.setdefault(_absolute(location), (location, location.stem))
+        else:
+            for path, stem in _matches(pattern):
+                found.setdefault(_absolute(path), (path, stem))
+    return dict(found.values())
+
+
+def _absolute(path: Path) -> Path:
+    """Where a path leads; the path itself where it cannot be one, which whoever opens it is going to say."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError):
+        return path
+
+
+def _matches(pattern: str) -> Iterator[tuple[Path, str]]:
+    """The files that fit a pattern and are no results, and their names relative to the folder that it begins with."""
+    fixed = Path(*takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
+    names = (name for name in sorted(glob.glob(pattern, recursive=True)) if not name.endswith(_RESULTS))
+    paths = [Path(name) for name in names if not Path(name).is_dir()]
+    if not paths:
+        raise InputError(f"{pattern}: no file fits this pattern")
+    for path in paths:
+        stem = os.path.normpath(path.relative_to(fixed).with_suffix(""))
+        if Path(stem).parts[0] == "..":
+            raise InputError(f"{pattern}: leads out of {fixed}, so results of {path} have no place; name its folder instead")
+        yield path, Path(stem).as_posix()

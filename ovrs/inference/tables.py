@@ -12,7 +12,7 @@ def coverage_table(segmentation: Segmentation) -> str:
     rows = [header]
     for name, share in shares.items():
         rows.append([name, f"{share:.1%}"] + ([format_area(areas[name])] if areas is not None else []))
-    valid = float(segmentation.image.valid.mean())
+    valid = segmentation.valid_share
     footer = "" if valid == 1.0 else f"\nnodata: {1 - valid:.1%} of the image"
     return _align(rows) + footer
 

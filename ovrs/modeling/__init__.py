@@ -2,7 +2,7 @@
 
 from ovrs.modeling.aeroseg import AerOSeg
 from ovrs.modeling.dense_alignment import DenseAlignment
-from ovrs.modeling.segmentation_model import Prediction, SegmentationModel
+from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.modeling.windows import InferenceSettings
 
-__all__ = ["AerOSeg", "DenseAlignment", "InferenceSettings", "Prediction", "SegmentationModel"]
+__all__ = ["AerOSeg", "DenseAlignment", "InferenceSettings", "SegmentationModel"]

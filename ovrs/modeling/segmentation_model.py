@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,23 +13,13 @@ from torch import Tensor, nn
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import IGNORED
-from ovrs.modeling.windows import InferenceSettings, Progress, catseg_scores, pad_to_multiple, resize, sliding_scores
-from ovrs.vocabulary import Vocabulary
+from ovrs.modeling.windows import InferenceSettings, catseg_scores, pad_to_multiple, resize, sliding_scores
+from ovrs.vocabulary import Synonyms, Vocabulary
 
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 KEPT_VOCABULARIES = 8
 # Logit of a row that was left out of the aggregation (CAT-Seg's value): its score is 0.
 LEFT_OUT = -100.0
-# Scores enlarged at a time when a map is drawn from them (floats; 128 MiB).
-ENLARGED_VALUES = 2**25
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A map: ``labels`` [h, w] int64, indices into the vocabulary's names, and ``confidence`` [h, w] in 0..1."""
-
-    labels: Tensor
-    confidence: Tensor
 
 
 class PixelNormalization(nn.Module):
@@ -197,7 +186,7 @@ class SegmentationModel(nn.Module, ABC):
         return _rows_to_names(logits, vocabulary)
 
     @torch.no_grad()
-    def score_map(self, image: Tensor, vocabulary: Vocabulary, progress: Progress | None = None) -> Tensor:
+    def score_map(self, image: Tensor, vocabulary: Vocabulary) -> Tensor:
         """Scores in 0..1 [N, h, w] of one image [3, H, W] as ``TEST.INFERENCE`` says, before they are enlarged."""
 
         def read(view: Tensor) -> Tensor:
@@ -208,39 +197,7 @@ class SegmentationModel(nn.Module, ABC):
             return catseg_scores(read, image)
         if self.fixed_size or self.inference.mode == "whole":
             return read(image).sigmoid_()
-        return sliding_scores(
-            read, image, self.inference, patch=self.size_divisor, per_patch=self.scores_per_patch, progress=progress
-        )
-
-    @torch.no_grad()
-    def predict(self, image: Tensor, vocabulary: Vocabulary, *, progress: Progress | None = None) -> Prediction:
-        """Segment one image [3, h, w] (RGB 0..255) -> labels and confidence [h, w].
-
-        Scores are enlarged a few classes at a time and only the best is kept, so a full-size stack of classes never exists.
-
-        Args:
-            progress: called with (windows done, windows in all).
-        """
-        scores = self.score_map(image, vocabulary, progress)
-        threshold = vocabulary.background.threshold if vocabulary.background.policy == "threshold" else None
-        if threshold is not None:
-            scores = scores[: vocabulary.num_classes]
-        height, width = image.shape[-2:]
-        full = self._full_size(image)
-        step = max(ENLARGED_VALUES // (full[0] * full[1]), 1)
-        best = scores.new_full((height, width), -1.0)
-        labels = torch.zeros((height, width), dtype=torch.long, device=scores.device)
-        for start in range(0, len(scores), step):
-            part = resize(scores[None, start : start + step], full)[0, :, :height, :width]
-            value, index = part.max(dim=0)
-            better = value > best
-            best = torch.where(better, value, best)
-            labels = torch.where(better, index + start, labels)
-        if threshold is not None:
-            fits_none = best < threshold
-            labels = labels.masked_fill(fits_none, vocabulary.num_classes)
-            best = torch.where(fits_none, 1 - best, best)
-        return Prediction(labels, best)
+        return sliding_scores(read, image, self.inference, patch=self.size_divisor, per_patch=self.scores_per_patch)
 
     def _squeeze(self, images: Tensor) -> Tensor:
         """[B, 3, H, W] at the fixed size, if there is one."""
@@ -255,15 +212,21 @@ class SegmentationModel(nn.Module, ABC):
 
 
 def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
-    """[B, rows, h, w] -> [B, names, h, w]: the best word of each name; a threshold becomes a constant channel."""
+    """[B, rows, h, w] -> [B, names, h, w]: the words of each name together; a threshold becomes a constant channel."""
     owners = vocabulary.row_classes
     if len(owners) > len(set(owners)):  # the rows of a name stand together
         counts = torch.bincount(torch.tensor(owners)).tolist()
-        logits = torch.stack([words.amax(dim=1) for words in logits.split(counts, dim=1)], dim=1)
+        groups = logits.split(counts, dim=1)
+        logits = torch.stack([_together(words, vocabulary.synonyms) for words in groups], dim=1)
     if vocabulary.background.policy == "threshold":
         constant = torch.full_like(logits[:, :1], vocabulary.background.threshold).logit()
         logits = torch.cat([logits, constant], dim=1)
     return logits
+
+
+def _together(words: Tensor, how: Synonyms) -> Tensor:
+    """[B, words, h, w] -> [B, h, w]: the best word, or the mean of their scores in 0..1."""
+    return words.amax(dim=1) if how == "max" else words.sigmoid().mean(dim=1).logit(eps=1e-6)
 
 
 def _stack(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:

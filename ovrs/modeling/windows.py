@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ovrs.errors import ConfigError
 
-Progress = Callable[[int, int], None]
 Read = Callable[[Tensor], Tensor]  # a view [3, h, w] to its logits [N, ., .], padding of its sides to whole patches included
 
 
@@ -83,9 +82,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(image, size=size, mode="bilinear", align_corners=False)
 
 
-def sliding_scores(
-    read: Read, image: Tensor, settings: InferenceSettings, *, patch: int, per_patch: int, progress: Progress | None = None
-) -> Tensor:
+def sliding_scores(read: Read, image: Tensor, settings: InferenceSettings, *, patch: int, per_patch: int) -> Tensor:
     """Scores [N, h, w] of ``image`` [3, H, W] padded to whole patches, ``per_patch`` a patch, blended from overlapping tiles.
 
     Tiles start at whole patches, so scores never fall between those of a neighbour.
@@ -100,7 +97,7 @@ def sliding_scores(
     ]
     canvas: Tensor | None = None
     places = list(product(enumerate(starts[0]), enumerate(starts[1])))
-    for number, ((i, top), (j, left)) in enumerate(places, start=1):
+    for (i, top), (j, left) in places:
         view = image[:, top * patch : (top + tile) * patch, left * patch : (left + tile) * patch]
         scores = read(view).sigmoid()
         scores = scores * weights[0][i][:, None] * weights[1][j][None, :]
@@ -108,8 +105,6 @@ def sliding_scores(
             canvas = scores.new_zeros(len(scores), grid[0] * per_patch, grid[1] * per_patch)
         height, width = scores.shape[-2:]
         canvas[:, top * per_patch :, left * per_patch :][:, :height, :width] += scores
-        if progress:
-            progress(number, len(places))
     assert canvas is not None
     if settings.global_view and len(places) > 1:
         canvas = (canvas + _global_scores(read, image, settings.tile, patch, canvas.shape[-2:])) / 2

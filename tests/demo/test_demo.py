@@ -7,30 +7,36 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
 from ovrs.errors import WeightsError
+from ovrs.inference.tiles import Tiling
 from ovrs.vocabulary import Vocabulary
 
 SCRIPT = Path(__file__).parents[2] / "demo" / "demo.py"
 Run = Callable[..., int]
+TOWN = ["town.classes.tif", "town.classes.tif.aux.xml", "town.confidence.tif", "town.overlay.png"]
 
 
 class FakeModel:
-    """Class = the image's brightness in as many steps as there are names; it says it used four tiles."""
+    """Class = the brightness in as many steps as there are names; the brighter, the surer."""
 
-    def predict(self, image: Any, vocabulary: Vocabulary, *, progress: Any = None) -> SimpleNamespace:
-        for done in range(4):
-            progress(done + 1, 4)
-        brightness = image.float().mean(dim=0) / 256
-        return SimpleNamespace(labels=(brightness * len(vocabulary)).long(), confidence=brightness)
+    tiling = Tiling(tile=48, overlap=0.25, patch=16, per_patch=16)
+    batch = 1
+
+    def score(self, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+        names = vocabulary.num_classes if vocabulary.background.policy == "threshold" else len(vocabulary)
+        brightness = tiles.float().mean(dim=1, keepdim=True) / 256
+        steps = (torch.arange(names).view(1, -1, 1, 1) + 0.5) / names
+        return brightness * (1 - (brightness - steps).abs())
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def out(tmp_path: Path) -> list[str]:
 
 def test_a_geotiff_becomes_a_map_on_its_grid(run: Run, town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--input", town, "--vocab", "ship|boat,bridge,water") == 0
-    assert out(tmp_path) == ["town.classes.tif", "town.confidence.tif", "town.overlay.png"]
+    assert out(tmp_path) == TOWN
     with rasterio.open(tmp_path / "out" / "town.classes.tif") as file, rasterio.open(town) as source:
         assert (file.crs, file.transform, file.shape) == (source.crs, source.transform, source.shape)
         values = file.read(1)
@@ -99,7 +105,7 @@ def test_pictures_by_pattern_become_pngs(run: Run, tmp_path: Path, capsys: pytes
         Image.new("RGB", (20, 20), (99, 99, 99)).save(tmp_path / name)
     assert run("--input", tmp_path / "?.*", tmp_path / "a.png", "--vocab", "ship") == 0
     expected = [f"{stem}.{kind}.png" for stem in "abc" for kind in ("classes", "confidence", "overlay")]
-    assert out(tmp_path) == expected
+    assert out(tmp_path) == [".records", *expected, "summary.csv"]
     text = capsys.readouterr()
     assert "m2" not in text.out and "3/3" in text.err
 
@@ -124,7 +130,9 @@ def test_vocabulary_file_and_background_policies(run: Run, town: Path, tmp_path:
 
 def test_without_input_a_synthetic_scene_is_drawn(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--seed", 3) == 0
-    assert out(tmp_path) == [f"scene_3.{kind}" for kind in ("classes.tif", "confidence.tif", "overlay.png", "tif")]
+    assert out(tmp_path) == [
+        f"scene_3.{kind}" for kind in ("classes.tif", "classes.tif.aux.xml", "confidence.tif", "overlay.png", "tif")
+    ]
     assert "synthetic" in capsys.readouterr().out
     with (
         rasterio.open(tmp_path / "out" / "scene_3.tif") as scene,
@@ -148,7 +156,7 @@ def test_each_mistake_is_one_line_and_exit_status_2(
     (tmp_path / "empty.tif").touch()
     (tmp_path / "note.txt").write_text("words, words, and more words")
     (tmp_path / "cut.tif").write_bytes(town.read_bytes()[:-9000])
-    Image.new("L", (9, 9)).save(tmp_path / "grey.png")
+    Image.fromarray(np.zeros((9, 9), np.uint16)).save(tmp_path / "deep.png")
     Image.new("RGB", (9, 9)).save(tmp_path / "town.png")
     cases: list[tuple[str, tuple[object, ...]]] = [
         ("no such file", ("--input", tmp_path / "absent.tif")),
@@ -156,10 +164,14 @@ def test_each_mistake_is_one_line_and_exit_status_2(
         ("is empty", ("--input", tmp_path / "empty.tif")),
         ("no PNG, JPEG", ("--input", tmp_path / "note.txt")),
         ("truncated or damaged", ("--input", tmp_path / "cut.tif")),
-        ("--bands, --stretch", ("--input", tmp_path / "grey.png")),
+        ("--bands, --stretch", ("--input", tmp_path / "deep.png")),
+        ("no band 4", ("--input", town, "--bands", "4,3,2")),
+        ("three numbers", ("--input", town, "--bands", "nir")),
+        ("--stretch 'strong'", ("--input", town, "--stretch", "strong")),
+        ("positive number", ("--input", town, "--gsd", "-1")),
         ("no such file", ("--input", town, tmp_path / "absent.tif")),
         ("two folders", ("--input", town, tmp_path / "town.png")),
-        ("--max-pixels 100", ("--input", town, "--max-pixels", "1e2")),
+        ("more than the 100 allowed", ("--input", town, "--max-pixels", "1e2")),
         ("vocabulary is empty", ("--input", town, "--vocab", "")),
         ("'Ship' is given twice", ("--input", town, "--vocab", "ship,Ship")),
         ("given twice", ("--input", town, "--vocab", "ship", "--background", "ship")),
@@ -168,6 +180,11 @@ def test_each_mistake_is_one_line_and_exit_status_2(
     ]
     for reason, args in cases:
         assert reason in refused(run, tmp_path, capsys, *args)
+
+
+def test_a_folder_is_not_taken_for_a_file(run: Run, town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--input", str(town), "--output", str(tmp_path / "map.tif")) == 2
+    assert "map.tif is no folder" in capsys.readouterr().err and not (tmp_path / "map.tif").exists()
 
 
 def test_usage_errors_exit_with_2(run: Run, town: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +232,7 @@ def test_nothing_is_left_when_the_model_fails(run: Run, town: Path, tmp_path: Pa
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(FakeModel, "predict", fail)
+    monkeypatch.setattr(FakeModel, "score", fail)
     with pytest.raises(RuntimeError):
         run("--input", town)
     assert out(tmp_path) == []
@@ -226,8 +243,40 @@ def test_one_bad_image_of_several_is_reported_and_the_others_finished(
 ) -> None:
     (tmp_path / "cut.tif").write_bytes(town.read_bytes()[:-9000])
     assert run("--input", tmp_path / "cut.tif", town) == 2
-    assert out(tmp_path) == ["town.classes.tif", "town.confidence.tif", "town.overlay.png"]
+    assert out(tmp_path) == [".records", "summary.csv", *TOWN]
     assert "cut.tif: the TIFF is truncated" in capsys.readouterr().err
+
+
+def test_a_scene_over_which_the_model_fails_is_reported_and_the_others_finished(
+    run: Run, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "again.tif").write_bytes(town.read_bytes())
+    fail = iter([True])
+
+    def score(self: FakeModel, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+        if next(fail, False):
+            raise RuntimeError("CUDA out of memory")
+        return tiles.float()[:, :1].repeat(1, len(vocabulary), 1, 1) / 256
+
+    monkeypatch.setattr(FakeModel, "score", score)
+    assert run("--input", tmp_path / "again.tif", town) == 2
+    assert out(tmp_path) == [".records", "summary.csv", *TOWN]
+    assert "again.tif: CUDA out of memory" in capsys.readouterr().err
+    assert "RuntimeError: CUDA out of memory" in (tmp_path / "out" / "summary.csv").read_text()
+
+
+def test_a_pattern_that_fits_one_image_keeps_its_record(run: Run, town: Path, tmp_path: Path) -> None:
+    assert run("--input", tmp_path / "t*n.tif") == 0
+    assert out(tmp_path) == [".records", "summary.csv", *TOWN]
+
+
+def test_missing_packages_for_vectors_are_named_before_the_model_is_loaded(
+    run: Run, demo: ModuleType, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ovrs.inference.vectors._PACKAGES", ("shapely", "no_such_package"))
+    monkeypatch.setattr(demo, "load_segmenter", lambda _: pytest.fail("loaded"))
+    assert run("--input", town, "--vectors", "gpkg") == 2
+    assert "vectors need no_such_package: pip install 'ovrs[vector]'" in capsys.readouterr().err
 
 
 def test_help_teaches_without_importing_torch() -> None:

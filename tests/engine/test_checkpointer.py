@@ -192,12 +192,12 @@ def test_nothing_older_goes_before_the_newer_one_is_whole(tmp_path, monkeypatch)
     write = torch.save
 
     def look(data, path):
-        assert {path.name for path in tmp_path.glob("*.pth")} == {"model_0000000.pth", "model_0000001.pth"}
+        assert {path.name for path in tmp_path.glob("model_*.pth")} == {"model_0000000.pth", "model_0000001.pth"}
         write(data, path)
 
     monkeypatch.setattr(torch, "save", look)
     checkpointer.save("model_0000002")
-    assert {path.name for path in tmp_path.glob("*.pth")} == {"model_0000001.pth", "model_0000002.pth"}
+    assert {path.name for path in tmp_path.glob("model_*.pth")} == {"model_0000001.pth", "model_0000002.pth"}
 
 
 def test_a_restarted_training_in_the_same_folder_removes_the_old_ones_first(tmp_path):

@@ -4,47 +4,67 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image
 from rasterio.crs import CRS
+from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 
 from ovrs.errors import InputError, OutputError
-from ovrs.inference import results
+from ovrs.inference import pictures
+from ovrs.inference.decision import Decided
+from ovrs.inference.maps import UnitMaps, tags_of
 from ovrs.inference.outputs import OutputFolder, distinct_stems
 from ovrs.inference.pictures import draw_overlay
-from ovrs.inference.rasters import ImageInput
-from ovrs.inference.results import tags_of, write_results
-from ovrs.inference.segmentation import Segmentation, label_type
+from ovrs.inference.rasters import place_of
+from ovrs.inference.segmentation import Coverage, Segmentation, label_type
+from ovrs.inference.streaming import Unit
 from ovrs.inference.tables import coverage_table, format_area
+from ovrs.inference.targets import Target
+from ovrs.inference.work import WorkInMemory
 from ovrs.vocabulary import Background, Vocabulary
 
 PLACE = {"crs": CRS.from_epsg(32631), "transform": from_origin(500_000, 4_000_000, 0.5, 0.5)}
 
 
-def segmentation(vocabulary: Vocabulary, *, georeferenced: bool = True, size: tuple[int, int] = (40, 60)) -> Segmentation:
+def segmentation(
+    vocabulary: Vocabulary, *, georeferenced: bool = True, size: tuple[int, int] = (40, 60), synthetic: bool = False
+) -> Segmentation:
     """Column stripes of every class over noise; the upper left 10 x 10 is nodata."""
     rgb = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     valid = np.ones(size, dtype=bool)
     valid[:10, :10] = False
-    image = ImageInput.from_array(rgb, valid, path=Path("town.tif"), **(PLACE if georeferenced else {}))
+    crs, transform = PLACE.values() if georeferenced else (None, None)
+    place = place_of(*size, crs, transform, Path("town.tif"), synthetic)
     dtype = label_type(len(vocabulary))
     labels = np.broadcast_to(np.arange(size[1]) % len(vocabulary), size).astype(dtype)
     labels[~valid] = np.iinfo(dtype).max
     confidence = np.where(valid, 0.5, np.nan).astype(np.float32)
-    return Segmentation(image, vocabulary, labels, confidence, (("MODEL", "AerOSeg"),))
+    work, coverage, unit = WorkInMemory(), Coverage(len(vocabulary)), Unit(0, size[0], 0, size[1])
+    work.keep(unit, Decided(labels, confidence))
+    coverage.add(labels, confidence)
+    maps = UnitMaps(work, [unit], size)
+    return Segmentation(place, vocabulary, maps, coverage, (rgb, labels), (("MODEL", "AerOSeg"),))
+
+
+def write(result: Segmentation, folder: Path) -> list[Path]:
+    """Class map, confidence and overlay of the town."""
+    target = Target.of(folder / f"town.classes.{'tif' if result.place.crs else 'png'}", overlay=True)
+    assert isinstance(result.maps, UnitMaps)
+    return list(target.write(result, result.maps).values())
 
 
 def test_geotiffs_keep_the_grid_and_say_what_they_hold(tmp_path: Path) -> None:
     vocabulary = Vocabulary.parse("ship|boat,bridge").with_background(Background("words", ("other",)))
     result = segmentation(vocabulary)
-    with OutputFolder(tmp_path / "new" / "maps") as folder:
-        written = write_results(result, folder, "town")
-    assert [path.name for path in written] == ["town.classes.tif", "town.confidence.tif", "town.overlay.png"]
-    assert sorted(folder.path.iterdir()) == sorted(written)
+    written = write(result, tmp_path / "new" / "maps")
+    names = ["town.classes.tif", "town.confidence.tif", "town.classes.tif.aux.xml", "town.overlay.png"]
+    assert [path.name for path in written] == names
+    assert sorted((tmp_path / "new" / "maps").iterdir()) == sorted(written)
     with rasterio.open(written[0]) as file:
         assert (file.crs, file.transform, file.nodata, file.dtypes) == (*PLACE.values(), 255, ("uint8",))
         assert np.array_equal(file.read(1), result.labels)
@@ -60,10 +80,18 @@ def test_geotiffs_keep_the_grid_and_say_what_they_hold(tmp_path: Path) -> None:
         assert np.isnan(confidence[:10, :10]).all() and (confidence[20:] == 0.5).all()
 
 
+def test_gdal_finds_names_and_colours_beside_a_class_map(tmp_path: Path) -> None:
+    result = segmentation(Vocabulary.parse("Straße & <Weg>,bridge"))
+    classes = write(result, tmp_path)[0]
+    copy_raster(classes, tmp_path / "seen.vrt", driver="VRT")  # writes down what GDAL read
+    rows = ElementTree.parse(tmp_path / "seen.vrt").iterfind("VRTRasterBand/GDALRasterAttributeTable/Row")
+    colors = [[str(part) for part in color] for color in result.vocabulary.palette.tolist()]
+    assert [[cell.text for cell in row] for row in rows] == [["0", "Straße & <Weg>", *colors[0]], ["1", "bridge", *colors[1]]]
+
+
 def test_pngs_without_a_place_hold_the_same_values(tmp_path: Path) -> None:
     result = segmentation(Vocabulary.parse("Straße,bridge"), georeferenced=False)
-    with OutputFolder(tmp_path) as folder:
-        classes, confidence, _ = write_results(result, folder, "town")
+    classes, confidence, _ = write(result, tmp_path)
     with Image.open(classes) as picture:
         assert picture.mode == "P" and np.array_equal(np.asarray(picture), result.labels)
         assert json.loads(picture.text["CLASS_NAMES"]) == ["Straße", "bridge"]
@@ -76,8 +104,7 @@ def test_pngs_without_a_place_hold_the_same_values(tmp_path: Path) -> None:
 def test_above_254_names_values_have_sixteen_bits(tmp_path: Path, georeferenced: bool) -> None:
     assert label_type(254) is np.uint8
     result = segmentation(Vocabulary.from_names(f"thing {i}" for i in range(255)), georeferenced=georeferenced, size=(20, 300))
-    with OutputFolder(tmp_path) as folder:
-        classes = write_results(result, folder, "town")[0]
+    classes = write(result, tmp_path)[0]
     if georeferenced:
         with rasterio.open(classes) as file:
             values, names = file.read(1), file.tags()["CLASS_254"]
@@ -141,9 +168,9 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results, "draw_overlay", fail)
-    with pytest.raises(OutputError, match="No space left"), OutputFolder(tmp_path / "a" / "b") as folder:
-        write_results(segmentation(Vocabulary.parse("ship")), folder, "town")
+    monkeypatch.setattr(pictures, "draw_overlay", fail)
+    with pytest.raises(OutputError, match="No space left"):
+        write(segmentation(Vocabulary.parse("ship")), tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -172,12 +199,11 @@ def test_targets_may_be_neither_folders_nor_inputs(tmp_path: Path) -> None:
 
 
 def test_inputs_with_one_stem_are_refused() -> None:
-    distinct_stems([Path("a.tif"), Path("b.tif")])
+    distinct_stems([(Path("a.tif"), "a"), (Path("b.tif"), "b"), (Path("b/a.tif"), "b/a")])
     with pytest.raises(InputError, match=r"x/a\.tif and y/A\.png"):
-        distinct_stems([Path("x/a.tif"), Path("y/A.png")])
+        distinct_stems([(Path("x/a.tif"), "a"), (Path("y/A.png"), "A")])
 
 
 def test_tags_tell_a_synthetic_scene() -> None:
-    image = ImageInput.from_array(np.zeros((4, 4, 3), dtype=np.uint8), synthetic=True)
-    result = Segmentation(image, Vocabulary.parse("ship"), np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32))
-    assert "not a photograph" in tags_of(result)["SYNTHETIC"]
+    result = segmentation(Vocabulary.parse("ship"), synthetic=True)
+    assert "not a photograph" in tags_of(result.vocabulary, result.place, ())["SYNTHETIC"]

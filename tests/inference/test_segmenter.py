@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovrs.errors import ConfigError, InputError, VocabularyError, WeightsError
+from ovrs.errors import ConfigError, InputError, OutputError, VocabularyError, WeightsError
+from ovrs.inference.devices import choose_device
 from ovrs.inference.rasters import ImageInput
-from ovrs.inference.segmenter import Segmenter, choose_device, find_weights
-from ovrs.vocabulary import Background, Vocabulary
+from ovrs.inference.segmenter import Segmenter, find_weights
+from ovrs.inference.tiles import Tiling
+from ovrs.vocabulary import Background, Vocabulary, VocabularyClass
 
 
 class ColorModel:
-    """Class = the brightest channel; confidence = its value / 255."""
+    """The score of a class is its channel's value / 255."""
 
-    def predict(self, image: torch.Tensor, vocabulary: Vocabulary, *, progress: Any = None) -> SimpleNamespace:
-        assert image.dtype == torch.uint8 and image.shape[0] == 3
-        if progress is not None:
-            progress(1, 1)
-        value, index = image.max(dim=0)
-        return SimpleNamespace(labels=index.clamp(max=len(vocabulary) - 1), confidence=value / 255)
+    tiling = Tiling(tile=32, overlap=0.25, patch=8, per_patch=8)
+    batch = 2
+
+    def score(self, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+        assert tiles.dtype == torch.uint8 and tiles.shape[1] == 3
+        cells = tiles.float() / 255
+        words = len(vocabulary.row_classes)
+        return torch.cat([cells, torch.zeros(len(cells), max(words - 3, 0), *cells.shape[2:])], dim=1)[:, :words]
 
 
 def test_segments_arrays_and_files_alike(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
@@ -34,7 +38,7 @@ def test_segments_arrays_and_files_alike(tmp_path: Path, quadrants: NDArray[np.u
     segmenter, calls = Segmenter(ColorModel()), []
     first = segmenter.segment(quadrants, "red,green,blue", progress=lambda *step: calls.append(step))
     second = segmenter.segment(tmp_path / "a.png", Vocabulary.parse("red,green,blue"))
-    assert first.labels.dtype == np.uint8 and calls == [(1, 1)]
+    assert first.labels.dtype == np.uint8 and calls[-1] == (6, 6)
     assert first.labels[0, 0] == 0 and first.labels[0, -1] == 1 and first.labels[-1, 0] == 2
     assert np.array_equal(first.labels, second.labels)
     assert first.confidence[0, 0] == pytest.approx(200 / 255)
@@ -51,7 +55,9 @@ def test_nodata_has_no_class_and_no_confidence(tmp_path: Path, quadrants: NDArra
 
 def test_an_image_of_nodata_only_is_mapped_without_the_model() -> None:
     empty = ImageInput.from_array(np.zeros((30, 30, 3), np.uint8), np.zeros((30, 30), dtype=bool))
-    result = Segmenter(None).segment(empty, "red")  # type: ignore[arg-type]
+    model = ColorModel()
+    model.score = lambda *_: pytest.fail("scored")  # type: ignore[method-assign]
+    result = Segmenter(model).segment(empty, "red")
     assert (result.labels == 255).all() and result.shares() == {"red": 0.0}
 
 
@@ -68,6 +74,55 @@ def test_bad_words_and_arrays_are_refused(quadrants: NDArray[np.uint8]) -> None:
         Segmenter(ColorModel()).segment(quadrants, "red,Red")
     with pytest.raises(InputError):
         Segmenter(ColorModel()).segment(quadrants[..., 0], "red")
+
+
+def test_tags_say_what_decided(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
+    classes = (VocabularyClass("red", ("crimson",), threshold=0.2), VocabularyClass("green"))
+    vocabulary = Vocabulary(classes, background=Background("words", ("blue",)), synonyms="mean")
+    model = ColorModel()
+    model.score = lambda tiles, vocabulary: tiles.float() / 255  # type: ignore[method-assign]
+    Segmenter(model).segment(quadrants, vocabulary, confidence_threshold=0.3, output=tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        tags = file.tags()
+    assert (tags["CONFIDENCE_THRESHOLD"], tags["SYNONYMS"], tags["THRESHOLDS"]) == ("0.3", "mean", '{"red": 0.2}')
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_is_a_share(quadrants: NDArray[np.uint8], threshold: float) -> None:
+    vocabulary = Vocabulary.parse("red").with_background(Background("words", ("green",)))
+    with pytest.raises(InputError, match=r"outside 0\.\.1"):
+        Segmenter(ColorModel()).segment(quadrants, vocabulary, confidence_threshold=threshold)
+
+
+def test_two_thresholds_for_the_background_are_refused(quadrants: NDArray[np.uint8]) -> None:
+    vocabulary = Vocabulary.parse("red,green").with_background(Background("threshold", threshold=0.5))
+    with pytest.raises(InputError, match="threshold of its own, 0.5"):
+        Segmenter(ColorModel()).segment(quadrants, vocabulary, confidence_threshold=0.8)
+
+
+@pytest.mark.parametrize("image", [None, [[0]], b"image.tif"])
+def test_other_than_images_are_refused(image: Any) -> None:
+    with pytest.raises(InputError, match="an image is a file, an array"):
+        Segmenter(ColorModel()).segment(image, "red")
+
+
+def test_polygons_without_a_place_are_refused_before_the_model_is_asked(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
+    model = ColorModel()
+    model.score = lambda *_: pytest.fail("scored")  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="no coordinate reference system"):
+        Segmenter(model).segment(quadrants, "red", output=tmp_path / "map.tif", vectors="gpkg")
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+def test_an_image_is_never_overwritten_by_its_map(tmp_path: Path, quadrants: NDArray[np.uint8], suffix: str) -> None:
+    for name in (f"a.{suffix}", f"map.confidence.{suffix}", "map.overlay.png"):
+        path = tmp_path / name
+        Image.fromarray(quadrants).save(path)
+        before = path.read_bytes()
+        output = tmp_path / (name if name.startswith("a.") else f"map.{suffix}")
+        with pytest.raises(OutputError, match="is an input and would be overwritten"):
+            Segmenter(ColorModel()).segment(path, "red,green", output=output, overlay=True)
+        assert path.read_bytes() == before
 
 
 def test_weights_must_be_named_and_exist(tmp_path: Path) -> None:

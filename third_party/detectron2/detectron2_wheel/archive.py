@@ -33,7 +33,7 @@ class __legacy__:
 
     @staticmethod
     def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-        folder = pathlib.Path(metadata_directory, "{SOURCE.name.replace('-', '_')}-{SOURCE.version}.dist-info")
+        folder = pathlib.Path(metadata_directory, "{SOURCE.name.replace("-", "_")}-{SOURCE.version}.dist-info")
         folder.mkdir()
         (folder / "METADATA").write_text("Metadata-Version: 2.1\\nName: {SOURCE.name}\\nVersion: {SOURCE.version}\\n")
         return folder.name

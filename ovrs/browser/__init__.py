@@ -1,0 +1,1 @@
+"""The demo's page: guests and their limits, what the panels and messages say, the events, the layout and its theme (gradio)."""

@@ -1,0 +1,161 @@
+"""What happens when something on the page is used."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ovrs.browser import panels
+from ovrs.browser.guests import Guests, vocabulary_of, words_of
+from ovrs.browser.messages import plain_words
+from ovrs.errors import OvrsError
+from ovrs.inference.scene import open_scene
+from ovrs.inference.screen import screen_size
+from ovrs.inference.sources import draw_source
+from ovrs.vocabulary import Vocabulary
+
+ALL_CLASSES = "all classes"
+# How long an error is shown.
+SECONDS = 15
+# The seed of each drawn scene, and words that suit it.
+EXAMPLES = {
+    "marina": (22, "ship|boat, harbor|pier, bridge, building|house, road, tree, water"),
+    "town": (8, "building|house|roof, road|street, tree, grass, vehicle|car, bare soil"),
+    "fields": (23, "cropland|agricultural field, tree, road, water|pond, bare soil, building"),
+}
+WAITING = "Drop an image or pick an example."
+LEGEND = "Colours and shares appear with the map."
+ASK = "Segment an image, then click on the map: here are the scores of all classes at that pixel."
+
+
+@dataclass(frozen=True)
+class Events:
+    """Every method is an event of the page."""
+
+    guests: Guests
+
+    def show_image(self, upload: str | None, bands: str | None) -> tuple[Any, ...]:
+        """An image was chosen: it is shown, and what belongs to the one before is cleared away."""
+        sheet = panels.empty_map(WAITING)
+        if upload:
+            try:
+                path, options = self.guests.upload(upload, bands)
+                with open_scene(path, options) as scene:
+                    sheet = panels.image_map(scene.reduced(screen_size(scene.height, scene.width)), scene.place)
+            except OvrsError as error:
+                told = plain_words(error, self.guests.uploads)
+                gr.Warning(escape(told), title="This image cannot be used", duration=SECONDS)
+                sheet = panels.empty_map(told)
+        return (sheet, *cleared())
+
+    def segment(
+        self,
+        upload: str | None,
+        words: str | None,
+        background: str | None,
+        threshold: float | None,
+        bands: str | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio looks for it here
+    ) -> tuple[Any, ...]:
+        """Make the map and show it."""
+        vocabulary, least = vocabulary_of(words, background, threshold)
+
+        def count(done: int, tiles: int) -> None:
+            progress((done, tiles), desc="segmenting", unit="tiles")
+
+        result = self.guests.segment(str(request.session_hash), upload, vocabulary, least, bands, count)
+        screen = result.screen
+        return (
+            panels.layered_map(screen, screen.class_layer(), result.key, smooth=False),
+            gr.Dropdown(choices=[ALL_CLASSES, *screen.scored], value=ALL_CLASSES, interactive=True),
+            panels.legend(screen),
+            panels.note(ASK),
+            gr.DownloadButton(
+                f"Map ({'GeoTIFF' if result.raster.suffix == '.tif' else 'PNG'})", value=str(result.raster), interactive=True
+            ),
+            gr.DownloadButton(value=str(result.vectors) if result.vectors else None, interactive=result.vectors is not None),
+            gr.DownloadButton(value=str(result.overlay), interactive=True),
+            panels.note(f"No polygons: {plain_words(result.no_vectors, self.guests.uploads)}.") if result.no_vectors else "",
+        )
+
+    def show_layer(self, name: str, request: gr.Request) -> tuple[str, str]:
+        """Another layer was chosen."""
+        result = self.guests.result(str(request.session_hash))
+        screen, run = result.screen, result.key
+        if name == ALL_CLASSES:
+            return panels.layered_map(screen, screen.class_layer(), run, smooth=False), panels.legend(screen)
+        layer, top = screen.heat_layer(name)
+        return panels.layered_map(screen, layer, run, smooth=True), panels.heat_scale(name, top) + panels.legend(screen)
+
+    def show_pixel(self, request: gr.Request, event: gr.EventData) -> str:
+        """The map was clicked on."""
+        screen = self.guests.result(str(request.session_hash)).screen
+        row, column = screen.pixel_at(float(event.across), float(event.down))
+        return panels.pixel(screen, row, column)
+
+    def choose_preset(self, name: str | None) -> tuple[Any, Any]:
+        """A ready vocabulary was chosen: its words are put where they can be changed."""
+        if not name:
+            return gr.skip(), gr.skip()
+        vocabulary = Vocabulary.preset(name)
+        return words_of(vocabulary), ", ".join(vocabulary.background.words)
+
+    def choose_example(self, event: gr.SelectData) -> tuple[str, str]:
+        """An example was chosen; it is drawn where it is not there (any more)."""
+        seed, words = list(EXAMPLES.values())[int(event.index)]
+        return str(example(self.guests.uploads, seed)), words
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed or loaded anew."""
+        self.guests.leave(str(request.session_hash))
+
+
+def cleared() -> tuple[Any, ...]:
+    """Layer, legend, pixel, downloads and note without a map."""
+    return (
+        gr.Dropdown(choices=[ALL_CLASSES], value=ALL_CLASSES, interactive=False),
+        panels.note(LEGEND),
+        panels.note(ASK),
+        *[gr.DownloadButton(value=None, interactive=False)] * 3,
+        "",
+    )
+
+
+def example(folder: Path, seed: int) -> Path:
+    """The drawn scene of a seed as a GeoTIFF, drawn once."""
+    path = folder / f"scene_{seed}.tif"
+    if not path.exists():
+        draw_source(seed, folder)
+    return path
+
+
+def plainly(run: Callable[..., Any], guests: Guests) -> Callable[..., Any]:
+    """The event with its errors in plain words: a guest's mistakes in one line, ours on the terminal.
+
+    gradio shows a message as HTML, so that names and words in it are escaped.
+    """
+
+    @wraps(run)
+    def event(*args: Any, **more: Any) -> Any:
+        try:
+            return run(*args, **more)
+        except OvrsError as error:
+            told = escape(plain_words(error, guests.uploads))
+            raise gr.Error(told, duration=SECONDS, print_exception=False) from None
+        except gr.Error:
+            raise
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            told = "This failed inside of the demo, not for what you did; the terminal that it was started from says why."
+            raise gr.Error(told, duration=SECONDS, print_exception=False) from error
+
+    return event

@@ -1,0 +1,207 @@
+"""Many scenes with one set of words: each is a job of its own, recorded when it is done, so that any of them can be left out.
+
+The record of a scene is a JSON file under ``OUTPUT/.records``. A run that is told to resume leaves out what is recorded as done
+with the same image, model, words and options, and whose files are still there. Several processes may share an output folder:
+each takes its own part of the scenes (:mod:`ovrs.inference.processes`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from ovrs.errors import InputError, OvrsError
+from ovrs.files import written_whole
+from ovrs.inference.addresses import version_of
+from ovrs.inference.scene import ReadOptions
+from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmenter import Segmenter
+from ovrs.inference.sources import Source
+from ovrs.inference.vectors import VectorOptions
+from ovrs.vocabulary import Vocabulary
+
+RECORDS = ".records"
+SUMMARY = "summary.csv"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done with every scene; it can be sent to another process.
+
+    Attributes:
+        output: folder of all results.
+        vocabulary: the words.
+        threshold: confidence below which a pixel is background, with a background of words.
+        read: how files are read.
+        probabilities: also write the scores of all classes of a GeoTIFF.
+        vectors: also write a GeoTIFF's polygons, as ``gpkg``, ``geojson`` or ``parquet``.
+        vector_options: which polygons.
+        cog: cloud-optimised GeoTIFFs.
+        resume: leave out scenes that are done, and go on with those that were begun.
+        recorded: keep a record of each scene; a single image needs none.
+    """
+
+    output: Path
+    vocabulary: Vocabulary
+    threshold: float | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+    probabilities: bool = False
+    vectors: Literal["gpkg", "geojson", "parquet"] | None = None
+    vector_options: VectorOptions = field(default_factory=VectorOptions)
+    cog: bool = False
+    resume: bool = False
+    recorded: bool = True
+
+    def names_of(self, source: Source) -> list[str]:
+        """The names of all files that may be written for a scene."""
+        names = list(source.results)
+        if source.has_crs:
+            names += [f"{source.results[0]}.aux.xml", f"{source.stem}.probabilities.tif"]
+            names += [f"{source.stem}.{self.vectors}"] if self.vectors is not None else []
+        return names
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one scene.
+
+    Attributes:
+        scene: its path.
+        status: ``done``, ``failed``, or ``kept`` where it was done before.
+        identity: all that its results depend on.
+        files: the results, relative to the output folder.
+        seconds: how long it took.
+        pixels: size of the image, width x height.
+        shares: share of the valid pixels by class, 0..1.
+        areas: square metres by class, None without a CRS.
+        error: why it failed.
+    """
+
+    scene: str
+    status: Literal["done", "failed", "kept"]
+    identity: str = ""
+    files: tuple[str, ...] = ()
+    seconds: float = 0.0
+    pixels: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
+    areas: dict[str, float] | None = None
+    error: str = ""
+
+
+def segment_scene(
+    segmenter: Segmenter, source: Source, job: Job, progress: Callable[[int, int], None] | None = None
+) -> tuple[Record, Segmentation | None]:
+    """Segment one scene, write its files and its record.
+
+    Returns:
+        The record, and the result unless the scene was left out.
+
+    Raises:
+        OvrsError: the scene cannot be read or its files cannot be written; that, and what nobody foresaw, is recorded too.
+    """
+    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {version_of(source.path)}"
+    if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
+        return kept, None
+    start = time.monotonic()
+    try:
+        result = _segment(segmenter, source, job, progress)
+    except Exception as error:
+        kind = "" if isinstance(error, OvrsError) else f"{type(error).__name__}: "
+        _write(Record(str(source.path), "failed", identity, error=kind + " ".join(str(error).split())), source, job)
+        raise
+    record = Record(
+        str(source.path),
+        "done",
+        identity,
+        tuple(os.path.relpath(file, job.output) for file in result.files),
+        round(time.monotonic() - start, 3),
+        result.place.height * result.place.width,
+        result.shares(),
+        result.areas(),
+    )
+    _write(record, source, job)
+    return record, result
+
+
+def write_summary(output: Path, names: Iterable[str]) -> Path:
+    """A line for each recorded scene: status, seconds, pixels, share and area of every class, or why it failed."""
+    names = list(names)
+    path = output / SUMMARY
+    header = [
+        "scene",
+        "status",
+        "seconds",
+        "pixels",
+        *(f"share of {name}" for name in names),
+        *(f"m2 of {name}" for name in names),
+    ]
+    with written_whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*header, "error"])
+        for record in read_records(output):
+            areas = record.areas or {}
+            numbers = [*(record.shares.get(name, "") for name in names), *(areas.get(name, "") for name in names)]
+            writer.writerow([record.scene, record.status, record.seconds, record.pixels, *numbers, record.error])
+    return path
+
+
+def read_records(output: Path) -> list[Record]:
+    """All records of an output folder, by scene; what cannot be read is left out."""
+    records = [_read(path) for path in sorted((output / RECORDS).glob("**/*.json"))]
+    return sorted((record for record in records if record is not None), key=lambda record: record.scene)
+
+
+def _segment(segmenter: Segmenter, source: Source, job: Job, progress: Callable[[int, int], None] | None) -> Segmentation:
+    if source.refused:
+        raise InputError(source.refused)
+    return segmenter.segment(
+        source.path,
+        job.vocabulary,
+        output=job.output / source.results[0],
+        confidence_threshold=job.threshold,
+        probabilities=job.probabilities and source.has_crs,
+        overlay=True,
+        vectors=job.vectors if source.has_crs else None,
+        min_area=job.vector_options.min_area,
+        simplify=job.vector_options.simplify,
+        options=job.read,
+        resume=job.resume,
+        cog=job.cog,
+        progress=progress,
+    )
+
+
+def _kept(source: Source, job: Job, identity: str) -> Record | None:
+    """The record of a scene that is done as it would be now, and whose files are there."""
+    record = _read(record_path(source, job))
+    if record is None or record.status == "failed" or record.identity != identity:
+        return None
+    if not all((job.output / file).is_file() for file in record.files):
+        return None
+    return Record(**{**asdict(record), "status": "kept"})
+
+
+def record_path(source: Source, job: Job) -> Path:
+    """Where a scene is recorded."""
+    return job.output / RECORDS / f"{source.stem}.json"
+
+
+def _write(record: Record, source: Source, job: Job) -> None:
+    if not job.recorded:
+        return
+    with written_whole(record_path(source, job)) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return Record(**{**entries, "files": tuple(entries["files"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
