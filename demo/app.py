@@ -11,11 +11,11 @@ import os
 import signal
 import sys
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from ovrs.errors import ConfigError, OvrsError
+from ovrs.inference.command_line import add_model_arguments, load_segmenter, one_line, whole_number
 
 EXAMPLES = """examples:
   %(prog)s
@@ -50,22 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="who can reach the page (default: %(default)s, this computer only)",
     )
     address.add_argument("--port", type=_port, metavar="N", help="port (default: the first free one from 7860)")
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--config-file",
-        default="mini",
-        metavar="FILE",
-        help="configuration file, or the bare name of a small model (default: %(default)s)",
-    )
-    model.add_argument("--weights", metavar="FILE", help="weights (default: MODEL.WEIGHTS of the configuration)")
-    model.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    model.add_argument(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY VALUE",
-        help="configuration keys and values; must come last",
-    )
+    add_model_arguments(parser)
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--max-pixels", type=_count, default=25_000_000, metavar="N", help="refuse larger images (default: 2.5e7)"
@@ -100,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="ovrs-app-") as folder:
             return serve(args, Path(folder).resolve())
     except OvrsError as error:
-        print(f"app.py: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"app.py: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
@@ -114,8 +99,6 @@ def serve(args: argparse.Namespace, folder: Path) -> int:
     """
     # Read by gradio when it is imported.
     os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
-    # A library that ovrs uses calls what torch is going to drop; whoever runs a command cannot mend that.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.jit")
     try:
         from ovrs.browser.page import build_page, launch
     except ModuleNotFoundError as error:
@@ -123,9 +106,8 @@ def serve(args: argparse.Namespace, folder: Path) -> int:
             raise
         raise ConfigError("the page needs the package 'gradio': pip install 'ovrs[demo]'") from error
     from ovrs.browser.guests import Guests, Limits
-    from ovrs.inference.segmenter import Segmenter
 
-    segmenter = Segmenter.from_config(args.config_file, args.weights, args.opts, args.device)
+    segmenter = load_segmenter(args)
     limits = Limits(args.max_pixels, args.max_bytes, args.max_names, args.max_idle)
     guests = Guests(segmenter, folder, folder / "results", limits)
     page = build_page(guests, f"model: {Path(args.config_file).stem}", args.max_waiting)
@@ -137,11 +119,10 @@ def serve(args: argparse.Namespace, folder: Path) -> int:
 
 
 def _count(text: str) -> int:
-    """A whole number above 0, also written as 1e8 or 100_000_000."""
-    number = float(text)
-    if not number.is_integer() or number < 1:
+    number = whole_number(text)
+    if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
-    return int(number)
+    return number
 
 
 def _port(text: str) -> int:

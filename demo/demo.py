@@ -10,13 +10,13 @@ import argparse
 import glob
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovrs.errors import OvrsError, VocabularyError
+from ovrs.inference.command_line import add_model_arguments, load_segmenter, one_line, whole_number
 from ovrs.vocabulary import Background, Vocabulary
 from ovrs.vocabulary_files import presets
 
@@ -99,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--gsd", type=float, metavar="M", help="metres a pixel at which the model is to see the image")
     files.add_argument(
         "--max-pixels",
-        type=_whole_number,
+        type=whole_number,
         default=10_000_000_000,
         metavar="N",
         help="refuse larger GeoTIFFs before decoding them (default: 1e10)",
@@ -119,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--cog", action="store_true", help="write cloud-optimised GeoTIFFs")
     files.add_argument("--resume", action="store_true", help="go on with what an interrupted run left")
     files.add_argument(
-        "--seed", type=_whole_number, default=22, metavar="N", help="the scene drawn without --input (default: %(default)s)"
+        "--seed", type=whole_number, default=22, metavar="N", help="the scene drawn without --input (default: %(default)s)"
     )
     words = parser.add_argument_group("words").add_mutually_exclusive_group()
     words.add_argument("--vocab", metavar="WORDS", help=f'comma list, synonyms behind bars (default: "{DEFAULT_VOCABULARY}")')
@@ -138,18 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
     policy.add_argument(
         "--confidence-threshold", type=_share, metavar="T", help="below this confidence (0..1) a pixel is background"
     )
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--config-file",
-        default="mini",
-        metavar="FILE",
-        help="configuration file, or the bare name of a small model (default: %(default)s)",
-    )
-    model.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="weights (default: MODEL.WEIGHTS of the configuration); 'random' tries the path without any",
-    )
+    model = add_model_arguments(parser)
     model.add_argument(
         "--engine",
         choices=("local", "ray"),
@@ -157,14 +146,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="where many images are segmented: here, under torchrun by all its processes, or on a Ray cluster (default: local)",
     )
     model.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="GPUs of each worker of a Ray cluster")
-    model.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    model.add_argument(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY VALUE",
-        help="configuration keys and values; must come last",
-    )
     return parser
 
 
@@ -272,15 +253,6 @@ class ListPresets(argparse.Action):
         parser.exit()
 
 
-def load_segmenter(args: argparse.Namespace) -> Segmenter:
-    """The model; this imports torch and takes seconds."""
-    # A library that ovrs uses calls what torch is going to drop; whoever runs a command cannot mend that.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.jit")
-    from ovrs.inference.segmenter import Segmenter
-
-    return Segmenter.from_config(args.config_file, args.weights, args.opts, args.device)
-
-
 def segment_on_cluster(args: argparse.Namespace, sources: Sequence[Source], job: Job) -> int:
     """Segment the images on a Ray cluster; returns how many failed."""
     from ovrs.inference.batch import write_summary
@@ -323,7 +295,7 @@ def segment_all(sources: Sequence[Source], segmenter: Segmenter, job: Job) -> in
                     raise
                 if not isinstance(error, OvrsError):
                     bars.write("".join(traceback.format_exception(error)), sys.stderr)
-                bars.write(f"demo.py: error: {source.path}: {_one_line(error)}", sys.stderr)
+                bars.write(f"demo.py: error: {source.path}: {one_line(error)}", sys.stderr)
                 failed += 1
             else:
                 if result is None:
@@ -347,14 +319,6 @@ def _folder(text: str) -> str:
     return text
 
 
-def _whole_number(text: str) -> int:
-    """A whole number, also written as 1e8 or 100_000_000."""
-    number = float(text)
-    if not number.is_integer() or number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number")
-    return int(number)
-
-
 def _share(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 1:
@@ -362,12 +326,8 @@ def _share(text: str) -> float:
     return number
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
 def _complain(error: Exception) -> None:
-    print(f"demo.py: error: {_one_line(error)}", file=sys.stderr)
+    print(f"demo.py: error: {one_line(error)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

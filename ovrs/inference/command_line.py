@@ -1,0 +1,62 @@
+"""What the commands of the demo share: which model, and how numbers are read and errors shown. Imports no torch by itself."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ovrs.inference.segmenter import Segmenter
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add ``--config-file``, ``--weights``, ``--device`` and ``--opts``; returns their group."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--config-file",
+        default="mini",
+        metavar="FILE",
+        help="configuration file, or the bare name of a small model (default: %(default)s)",
+    )
+    model.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="weights (default: MODEL.WEIGHTS of the configuration); 'random' tries the path without any",
+    )
+    model.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    model.add_argument(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="configuration keys and values; must come last",
+    )
+    return model
+
+
+def load_segmenter(args: argparse.Namespace) -> Segmenter:
+    """The model of :func:`add_model_arguments`; this imports torch and takes seconds.
+
+    Raises:
+        ConfigError: an unknown configuration, key or device.
+        WeightsError: the weights are missing or do not fit.
+    """
+    # A library that ovrs uses calls what torch is going to drop; whoever runs a command cannot mend that.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.jit")
+    from ovrs.inference.segmenter import Segmenter
+
+    return Segmenter.from_config(args.config_file, args.weights, args.opts, args.device)
+
+
+def whole_number(text: str) -> int:
+    """A whole number from 0 on, also written as 1e8 or 100_000_000; for ``type=``."""
+    number = float(text)
+    if not number.is_integer() or number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+    return int(number)
+
+
+def one_line(error: Exception) -> str:
+    """An error's text without line breaks."""
+    return " ".join(str(error).split())
