@@ -163,7 +163,7 @@ def test_classes_from_a_vocabulary_file_beside_it(tmp_path):
         ({"classes": "nowhere"}, "classes is 'nowhere'"),
         ({"classes": "absent.yaml"}, "absent.yaml"),
         ({"classes": ["wheat", "Wheat"]}, "'Wheat' is given twice"),
-        ({"classes": [{"name": "wheat", "colour": [1, 2, 3]}]}, "unknown key colour"),
+        ({"classes": [{"name": "wheat", "colour": [1, 2, 3]}]}, "unknown key 'colour'"),
         ({"classes": [{"name": "wheat", "value": -1}]}, "value of class 'wheat' is -1"),
         ({"classes": [{"name": "wheat", "value": "3"}]}, "value of class 'wheat' is '3'"),
         ({"classes": [{"name": "a", "value": 1}, {"name": "b", "value": [2, 1]}]}, "class 'a' has it already"),
