@@ -18,6 +18,7 @@ from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
+from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import LossSettings
@@ -50,7 +51,7 @@ class HashedText(nn.Module):
 def tiny_vision_language(train: str = "full", taps: Sequence[int] = (), layers: int = 3) -> VisionLanguageEncoder:
     """Three blocks of width 32 on a 4 x 4 grid of patches of 8."""
     visual = VisionTransformer(image_size=32, patch_size=PATCH, width=32, layers=layers, heads=2, mlp_ratio=2.0, output_dim=24)
-    return VisionLanguageEncoder(visual=visual, text=HashedText(24), taps=taps, train=train)  # type: ignore[arg-type]
+    return VisionLanguageEncoder(visual=ClipImage(visual), text=HashedText(24), taps=taps, train=train)  # type: ignore[arg-type]
 
 
 def tiny_sam(layers: Sequence[int | str] = (1, 2, 3), train: str = "freeze") -> SamGuidance:

@@ -104,6 +104,7 @@ def test_sam_is_read_from_a_whole_published_checkpoint(tmp_path):
 def test_clip_is_read_under_its_own_names_with_fused_attention(tmp_path):
     import open_clip
 
+    from ovrs.modeling.encoders.clip_image import ClipImage
     from ovrs.modeling.encoders.text import ClipText
     from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 
@@ -114,7 +115,8 @@ def test_clip_is_read_under_its_own_names_with_fused_attention(tmp_path):
     }
     source, copy = open_clip.CLIP(**sizes), open_clip.CLIP(**sizes)
     torch.save(source.state_dict(), tmp_path / "clip.pt")
-    encoder = VisionLanguageEncoder(visual=copy.visual, text=ClipText(copy, lambda texts: torch.ones(len(texts), 8).long()))
+    text = ClipText(copy, lambda texts: torch.ones(len(texts), 8).long())
+    encoder = VisionLanguageEncoder(visual=ClipImage(copy.visual), text=text)
     load_vision_language(encoder, tmp_path / "clip.pt")
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
@@ -138,7 +140,7 @@ def test_a_pyramid_is_read_from_a_whole_published_sam_2(tmp_path):
         for key, value in expected.items()
     }
     assert any(".mlp.layers.0." in key for key in published) and any(".mlp.layers.1." in key for key in published)
-    others = {"image_encoder.trunk.blocks.9.norm1.weight": torch.zeros(3), "memory_encoder.not_needed": torch.zeros(3)}
+    others = {"image_encoder.trunk.blocks.9.norm1.weight": torch.zeros(384), "memory_encoder.not_needed": torch.zeros(3)}
     torch.save({"model": {**published, **others}}, tmp_path / "sam2.pt")
     load_backbone(target.to_empty(device="cpu"), name, str(tmp_path / "sam2.pt"))
     assert same(target.state_dict(), expected)

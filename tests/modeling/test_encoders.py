@@ -9,6 +9,7 @@ from open_clip.transformer import VisionTransformer
 from parts import HashedText, tiny_sam, tiny_vision_language
 
 from ovrs.errors import ConfigError
+from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.guidance import SAM_SIZES, build_guidance, build_sam_encoder
 from ovrs.modeling.encoders.text import ClipText
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
@@ -29,7 +30,8 @@ def clip():
     }
     theirs, copy = (open_clip.CLIP(**sizes, quick_gelu=True).eval() for _ in range(2))
     copy.load_state_dict(theirs.state_dict())
-    ours = VisionLanguageEncoder(visual=copy.visual, text=ClipText(copy, open_clip.get_tokenizer("ViT-B-16")), taps=(1, 2))
+    text = ClipText(copy, open_clip.get_tokenizer("ViT-B-16"))
+    ours = VisionLanguageEncoder(visual=ClipImage(copy.visual), text=text, taps=(1, 2))
     return theirs, ours.eval()
 
 
@@ -98,7 +100,7 @@ def test_position_embeddings_are_resized_once_per_size_and_anew_when_they_change
 
 def test_patch_grid_and_width_come_from_the_model_not_from_its_name():
     visual = VisionTransformer(image_size=30, patch_size=10, width=24, layers=2, heads=2, mlp_ratio=1.0, output_dim=12)
-    encoder = VisionLanguageEncoder(visual=visual, text=HashedText(12))
+    encoder = VisionLanguageEncoder(visual=ClipImage(visual), text=HashedText(12))
     assert (encoder.patch, encoder.width, encoder.dim) == (10, 24, 12)
     assert encoder.image(torch.randn(1, 3, 20, 40)).dense.shape == (1, 12, 2, 4)
 
@@ -128,7 +130,7 @@ def test_attention_trains_queries_and_values_of_both_towers_and_nothing_else(cli
 def test_unknown_and_unfit_architectures_are_refused():
     with pytest.raises(ConfigError, match="no architecture 'ViT-Z'"):
         build_open_clip("ViT-Z")
-    with pytest.raises(ConfigError, match="only plain CLIP"):
+    with pytest.raises(ConfigError, match="RN50: only plain CLIP"):
         build_open_clip("RN50")
     with pytest.raises(ConfigError, match="usable blocks are 1 to 2"):
         tiny_vision_language(taps=(3,))

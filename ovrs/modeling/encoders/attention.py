@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,28 +29,33 @@ class SplitAttention(nn.Module):
             nn.init.xavier_uniform_(weight)
 
     @classmethod
-    def from_fused(cls, attention: nn.MultiheadAttention) -> SplitAttention:
-        """The same attention as ``attention``, sharing no storage with it."""
-        split = cls(attention.embed_dim, attention.num_heads)
-        query, key, value = attention.in_proj_weight.detach().chunk(3)
+    def of(cls, heads: int, weight: Tensor, bias: Tensor, out: nn.Linear) -> SplitAttention:
+        """Attention with the fused input projection ``weight`` [3C, C], ``bias`` [3C] and a copy of the output projection."""
+        split = cls(weight.shape[1], heads)
         with torch.no_grad():
-            split.q_proj_weight.copy_(query)
-            split.k_proj_weight.copy_(key)
-            split.v_proj_weight.copy_(value)
-            split.in_proj_bias.copy_(attention.in_proj_bias)
-        split.out_proj.load_state_dict(attention.out_proj.state_dict())
+            for own, part in zip((split.q_proj_weight, split.k_proj_weight, split.v_proj_weight), weight.chunk(3), strict=True):
+                own.copy_(part)
+            split.in_proj_bias.copy_(bias)
+        split.out_proj.load_state_dict(out.state_dict())
         return split
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
-        """Self-attention over ``x`` [B, L, C]; ``causal`` lets a token see only itself and those before it."""
-        batch, length, dim = x.shape
+    @classmethod
+    def from_fused(cls, attention: nn.MultiheadAttention) -> SplitAttention:
+        """The same attention as ``attention``, sharing no storage with it."""
+        return cls.of(attention.num_heads, attention.in_proj_weight, attention.in_proj_bias, attention.out_proj)
+
+    def forward(self, x: Tensor, *, causal: bool = False, query: Tensor | None = None) -> Tensor:
+        """Attention of ``query`` [B, Q, C] to ``x`` [B, L, C], which is its own query where none is given.
+
+        ``causal`` lets a token see only itself and those before it.
+        """
+        sources = (x if query is None else query, x, x)
         weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
         heads = [
-            F.linear(x, weight, bias).view(batch, length, self.heads, dim // self.heads).transpose(1, 2)
-            for weight, bias in zip(weights, self.in_proj_bias.chunk(3), strict=True)
+            F.linear(tokens, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for tokens, weight, bias in zip(sources, weights, self.in_proj_bias.chunk(3), strict=True)
         ]
-        mixed = attend(*heads, causal=causal)
-        return self.out_proj(mixed.transpose(1, 2).reshape(batch, length, dim))
+        return self.out_proj(attend(*heads, causal=causal).transpose(1, 2).flatten(2))
 
     def value(self, x: Tensor) -> Tensor:
         """What every token of ``x`` [B, L, C] would give if it attended to itself alone: ``out_proj(v_proj(x))``."""
@@ -65,3 +72,9 @@ def split_attentions(blocks: nn.ModuleList) -> None:
         if not isinstance(block.attn, nn.MultiheadAttention):
             raise TypeError(f"only plain multi-head attention can be split, not {type(block.attn).__name__}")
         block.attn = SplitAttention.from_fused(block.attn)
+
+
+def residual_block(block: Any, tokens: Tensor, *, causal: bool = False) -> Tensor:
+    """One open_clip residual block whose attention is a :class:`SplitAttention`, on ``tokens`` [B, L, C]."""
+    tokens = tokens + block.ls_1(block.attn(block.ln_1(tokens), causal=causal))
+    return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ovrs.errors import WeightsError
-from ovrs.modeling.encoders.attention import split_attentions
+from ovrs.errors import ConfigError, WeightsError
+from ovrs.modeling.encoders.attention import residual_block, split_attentions
 
 
 class ClipText(nn.Module):
@@ -17,10 +17,16 @@ class ClipText(nn.Module):
 
     Prompts are cut to the longest of the batch: the mask is causal, so no token sees what comes after it and the result is
     exactly that of the full 77 tokens.
+
+    Raises:
+        ConfigError: a text tower that reads another token than the one with the largest number, or looks ahead.
     """
 
     def __init__(self, clip: Any, tokenizer: Any, *, batch_size: int = 256) -> None:
         super().__init__()
+        projected = isinstance(getattr(clip, "text_projection", None), nn.Parameter)
+        if not projected or clip.text_pool_type != "argmax" or clip.attn_mask is None:
+            raise ConfigError("the text tower beside this image tower is not CLIP's, which reads its end token causally")
         self.transformer: Any = clip.transformer
         self.token_embedding = clip.token_embedding
         self.positional_embedding = clip.positional_embedding
@@ -45,8 +51,7 @@ class ClipText(nn.Module):
         tokens = tokens[:, : int(end.max()) + 1]
         x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
         for block in self.transformer.resblocks:
-            x = x + block.ls_1(block.attn(block.ln_1(x), causal=True))
-            x = x + block.ls_2(block.mlp(block.ln_2(x)))
+            x = residual_block(block, x, causal=True)
         x = self.ln_final(x[torch.arange(len(x), device=x.device), end])
         return x @ self.text_projection
 

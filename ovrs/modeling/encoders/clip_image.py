@@ -1,0 +1,83 @@
+"""CLIP's image tower, read the way CAT-Seg reads it (AerOSeg eq. 1).
+
+The last block attends to nothing, so that its output still knows where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from open_clip.transformer import QuickGELU, VisionTransformer
+from torch import Tensor, nn
+
+from ovrs.errors import ConfigError
+from ovrs.modeling.encoders.attention import residual_block, split_attentions
+from ovrs.modeling.encoders.image_tower import ImageFeatures, ImageTower, read_blocks, to_map
+
+
+class ClipImage(ImageTower):
+    """A plain vision transformer taken out of an open_clip model; parameter names are CLIP's own.
+
+    ``pooled`` is the class token's embedding along the attention-free last block, which is not CLIP's global embedding.
+
+    Raises:
+        ConfigError: the image's embedding is not its class token's, or attention is not the plain one.
+    """
+
+    def __init__(self, visual: VisionTransformer) -> None:
+        blocks = visual.transformer.resblocks
+        if visual.attn_pool is not None or visual.pool_type != "tok":
+            raise ConfigError("the dense path of CLIP goes along its class token, and this image tower pools otherwise")
+        if any(not isinstance(block.attn, nn.MultiheadAttention) for block in blocks):
+            raise ConfigError("only image towers with plain multi-head attention have the dense path that ovrs reads")
+        patch, grid = int(visual.patch_size[0]), tuple(visual.grid_size)
+        super().__init__(patch=patch, width=len(visual.class_embedding), dim=int(visual.proj.shape[1]), grid=(grid[0], grid[1]))
+        self.class_embedding = visual.class_embedding
+        self.positional_embedding = visual.positional_embedding
+        self.proj = visual.proj
+        self.conv1 = visual.conv1
+        self.ln_pre = visual.ln_pre
+        self.transformer = visual.transformer
+        self.ln_post = visual.ln_post
+        split_attentions(blocks)
+
+    @property
+    def usable_blocks(self) -> int:
+        """All blocks but the last."""
+        return len(self.transformer.resblocks) - 1
+
+    @property
+    def quick_gelu(self) -> bool:
+        """Whether the activation is OpenAI's ``x * sigmoid(1.702 x)``; no file of weights says so."""
+        return isinstance(self.transformer.resblocks[0].mlp.gelu, QuickGELU)
+
+    def forward(self, x: Tensor, taps: Sequence[int] = ()) -> ImageFeatures:
+        """See :class:`ImageTower`."""
+        size = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
+        tokens, tapped = self._tokens(x, size, taps)
+        last = self.transformer.resblocks[-1]
+        # CAT-Seg's dense last block: no attention, and the residual of *every* token is the class token.
+        tokens = tokens[:, :1] + last.ls_1(last.attn.value(last.ln_1(tokens)))
+        tokens = tokens + last.ls_2(last.mlp(last.ln_2(tokens)))
+        tokens = self.ln_post(tokens) @ self.proj
+        return ImageFeatures(to_map(tokens[:, 1:], size), tokens[:, 0], tuple(to_map(tap[:, 1:], size) for tap in tapped))
+
+    def global_embedding(self, x: Tensor) -> Tensor:
+        """CLIP's own image embedding [B, C]: the last block with its attention, the class token projected."""
+        tokens, _ = self._tokens(x, (x.shape[-2] // self.patch, x.shape[-1] // self.patch), ())
+        tokens = residual_block(self.transformer.resblocks[-1], tokens)
+        return self.ln_post(tokens[:, 0]) @ self.proj
+
+    def outside_dense_path(self) -> tuple[str, ...]:
+        """The last block's query and key."""
+        return tuple(f"transformer.resblocks.{self.usable_blocks}.attn.{part}_proj_weight" for part in "qk")
+
+    def _tokens(self, x: Tensor, size: tuple[int, int], taps: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Tokens before the last block [B, 1 + H*W, width], and behind the blocks ``taps``."""
+        patches = self.conv1(x).flatten(2).transpose(1, 2)
+        start = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        weight = self.positional_embedding
+        positions = self._resized(weight, size, lambda: torch.cat([weight[:1], self._resize(weight[1:], size)]))
+        tokens = self.ln_pre(torch.cat([start, patches], dim=1) + positions.to(patches.dtype))
+        return read_blocks(self.transformer.resblocks[:-1], residual_block, tokens, taps)
