@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
+from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.guidance import GuidanceEncoder, SamGuidance
+from ovrs.modeling.encoders.siglip_image import SiglipImage
+from ovrs.modeling.encoders.siglip_names import from_siglip_names
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 
 SHOWN = 8
@@ -129,13 +132,22 @@ def _list(what: str, names: list[str]) -> str:
 
 
 def load_vision_language(encoder: VisionLanguageEncoder, path: str | os.PathLike[str]) -> None:
-    """Load an encoder's weights: CLIP's under their OpenAI names (attention fused or split), or those of one of our systems."""
+    """Load an encoder's weights: CLIP's or SigLIP's under their published names, or those of one of our systems.
+
+    Raises:
+        WeightsError: as :func:`load_weights`; or OpenAI's own weights for an architecture with another activation.
+    """
     state = read_state_dict(path)
     prefix = "vision_language."
     own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     # open_clip trains on several GPUs inside a wrapper that leaves its name in the file.
-    clip = {name.removeprefix("module."): value for name, value in state.items()}
-    load_state_dict(encoder, own or from_clip_names(split_fused_attention(clip)), str(path))
+    published = {name.removeprefix("module."): value for name, value in state.items()}
+    if isinstance(encoder.visual, ClipImage) and not encoder.visual.quick_gelu and "input_resolution" in published:
+        raise WeightsError(
+            f"{path}: OpenAI's weights, which are trained with quick GELU; let MODEL.VISION_LANGUAGE.NAME end in -quickgelu"
+        )
+    names = from_siglip_names if isinstance(encoder.visual, SiglipImage) else from_clip_names
+    load_state_dict(encoder, own or split_fused_attention(names(published)), str(path))
 
 
 def load_sam(encoder: GuidanceEncoder, path: str | os.PathLike[str]) -> None:
@@ -162,10 +174,10 @@ def split_fused_attention(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def from_clip_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """CLIP's names to :class:`VisionLanguageEncoder`'s: what is not the image tower or the scale is the text tower."""
-    # The archives of OpenAI also hold three integers that describe the architecture.
-    skipped = ("input_resolution", "context_length", "vocab_size")
+    # The archives of OpenAI also hold three integers that describe the architecture; a bias is of a loss that none here has.
+    skipped = ("input_resolution", "context_length", "vocab_size", "logit_bias")
     return {
-        name if name.startswith("visual.") or name == "logit_scale" else f"text_tower.{name}": value
+        name if name.startswith("visual.") or name == "logit_scale" else f"text_tower.{name.removeprefix('text.')}": value
         for name, value in state.items()
         if name not in skipped
     }
