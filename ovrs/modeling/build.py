@@ -20,13 +20,14 @@ from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
-from ovrs.modeling.checkpoints import load_sam, load_vision_language
+from ovrs.modeling.checkpoints import load_vision_language
 from ovrs.modeling.encoders.backbones import BackboneStem
-from ovrs.modeling.encoders.guidance import GuidanceEncoder, PyramidGuidance, build_guidance
+from ovrs.modeling.encoders.guidance import build_guidance
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
+from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 from ovrs.modeling.losses import LossSettings
-from ovrs.modeling.pretrained import load_backbone
+from ovrs.modeling.pretrained import load_backbone, load_guidance
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import TEMPLATES
@@ -98,10 +99,8 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
     if len(keys.LAYERS) != 3:
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs three entries (F_g^1, F_g^2, F_g^3), got {list(keys.LAYERS)}")
     encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
-    if keys.WEIGHTS and isinstance(encoder, PyramidGuidance):
-        load_backbone(encoder.encoder, keys.NAME.removeprefix("timm:"), keys.WEIGHTS)
-    elif keys.WEIGHTS:
-        load_sam(encoder, keys.WEIGHTS)
+    if keys.WEIGHTS:
+        load_guidance(encoder, keys.WEIGHTS)
     elif keys.NAME.startswith("sam") and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return _cached(cfg, encoder) if keys.CACHE else encoder

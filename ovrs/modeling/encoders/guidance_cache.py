@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ovrs.errors import ConfigError, OutputError
 from ovrs.files import written_whole
-from ovrs.modeling.encoders.guidance import GuidanceEncoder, Layer
+from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder, Layer
 
 logger = logging.getLogger(__name__)
 
