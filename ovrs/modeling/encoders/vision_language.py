@@ -195,10 +195,11 @@ def build_small(
         visual.conv1 = convolutional_stem(width, patch)
     else:
         raise ConfigError(f"MODEL.VISION_LANGUAGE.SMALL.STEM is {stem!r}; choose convolutions or timm:<model>")
-    encoder = VisionLanguageEncoder(visual=ClipImage(visual), text=SentenceText(dim), taps=taps, train=train)
+    tower = ClipImage(visual)
+    encoder = VisionLanguageEncoder(visual=tower, text=SentenceText(dim), taps=taps, train=train)
     # In the dense last block every token starts from the class token. With the usual small initial values all patches would
     # say the same at first (4 % of their variance is their own, 27 % with these), and learning would wait for that.
-    attention = encoder.visual.transformer.resblocks[-1].attn
+    attention = tower.transformer.resblocks[-1].attn
     nn.init.orthogonal_(attention.v_proj_weight)
     nn.init.orthogonal_(attention.out_proj.weight, gain=2.0)
     return encoder
