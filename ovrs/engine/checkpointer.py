@@ -22,7 +22,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
-from ovrs.modeling.checkpoints import load_state_dict, read_content, state_dict_of
+from ovrs.modeling.fitting import load_state_dict
+from ovrs.modeling.weights_files import read_content, state_dict_of
 
 # What the trainer writes; other files of an output folder (the best weights) are no states to go on from.
 CHECKPOINTS = re.compile(r"model_(\d+|final)\.pth")
