@@ -37,11 +37,13 @@ def _add_model(cfg: CfgNode) -> None:
     model.MAX_CLASSES = 256
 
     vl = model.VISION_LANGUAGE = CfgNode()
-    # An open_clip architecture ("ViT-B-16-quickgelu", "ViT-L-14-336-quickgelu", ...), or "small": the sizes under SMALL
-    # with a frozen MiniLM as its text tower.
+    # An open_clip architecture of CLIP or SigLIP ("ViT-B-16-quickgelu", "ViT-L-14", "ViT-B-16-SigLIP2", ...), or "small": the
+    # sizes under SMALL with a frozen MiniLM as its text tower. OpenAI's weights want the names that end in -quickgelu.
     vl.NAME = "ViT-B-16-quickgelu"
     # A file with the encoder's own weights; "" leaves them random until MODEL.WEIGHTS is loaded.
     vl.WEIGHTS = ""
+    # Folder of SigLIP's tokenizer (tokenizer.json, tokenizer_config.json, special_tokens_map.json); "" = beside WEIGHTS.
+    vl.TOKENIZER = ""
     # freeze | attention (query and value projections of both towers) | full
     vl.TRAIN = "attention"
     # Quarter turns, counter-clockwise, in which the image is read (eq. 1).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -74,7 +75,8 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
             train=keys.TRAIN,
         )
     else:
-        encoder = build_open_clip(keys.NAME, taps=taps, train=keys.TRAIN)
+        beside_weights = str(Path(keys.WEIGHTS).parent) if keys.WEIGHTS else ""
+        encoder = build_open_clip(keys.NAME, taps=taps, train=keys.TRAIN, tokenizer=keys.TOKENIZER or beside_weights)
     if keys.NAME == "small" and keys.SMALL.STEM_WEIGHTS:
         stem = encoder.visual.conv1
         if not isinstance(stem, BackboneStem):
