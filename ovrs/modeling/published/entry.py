@@ -6,27 +6,34 @@ from dataclasses import dataclass
 from typing import Literal
 
 Part = Literal["vision_language", "guidance", "system"]
+Channels = tuple[float, float, float]
+
+# Means and standard deviations of red, green and blue, 0..255.
+CLIP: tuple[Channels, Channels] = ((122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.3231630))
+IMAGENET: tuple[Channels, Channels] = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+HALF: tuple[Channels, Channels] = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PublishedWeights:
     """Weights that somebody published, and what must be known to use them.
 
     Attributes:
-        name: what a configuration calls them in ``WEIGHTS``, as ``openai/ViT-B-16``.
+        name: what a configuration calls them in ``WEIGHTS``, as ``openai/ViT-B-16``; the part before the slash is the family.
         part: what they are weights of: ``MODEL.VISION_LANGUAGE``, ``MODEL.GUIDANCE`` or a whole system.
         architecture: the ``NAME`` beside that ``WEIGHTS`` (for a system the layout that ``tools/convert_checkpoint.py`` reads).
-        address: where the file is published; "" where it must be got by hand, and ``source`` says how.
+        address: where the file is published.
         file: its name in the cache.
-        licence: as its publisher states it.
+        licence: as its publisher states it; "" where none is stated.
         source: paper or page.
-        sha256: of the file, whole or its first digits, only where its publisher states it; "" elsewhere.
-        bytes: its size, where its publisher states it; 0 elsewhere.
-        mean: of red, green and blue, 0..255, that the encoder's input is normalised with.
-        std: likewise.
+        normalization: mean and standard deviation of red, green and blue, 0..255, that the encoder's input is normalised with.
         size: side in pixels of the images it was trained on.
-        patch: pixels a token.
-        gsd: metres a pixel of those images, where that is known.
+        patch: pixels a token; of a pyramid, at its finest level.
+        megabytes: of a million bytes, as its publisher's page rounds them, or four bytes for each of its numbers; 0 = unknown.
+        sha256: of the file, only where its publisher states it; "" elsewhere.
+        md5: its first digits, likewise (SAM's are in the file's name).
+        member: where a zip archive lies at the address, the ending of the one file in it that is kept.
+        gsd: metres a pixel of the images it was trained on, where its publisher states one.
     """
 
     name: str
@@ -36,10 +43,21 @@ class PublishedWeights:
     file: str
     licence: str
     source: str
+    normalization: tuple[Channels, Channels]
+    size: int
+    patch: int
+    megabytes: int
     sha256: str = ""
-    bytes: int = 0
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    size: int = 0
-    patch: int = 0
-    gsd: tuple[float, float] | None = None
+    md5: str = ""
+    member: str = ""
+    gsd: float | None = None
+
+    @property
+    def family(self) -> str:
+        """What stands before the slash of the name."""
+        return self.name.split("/")[0]
+
+    @property
+    def most_bytes(self) -> int:
+        """No more than this is taken from the address: the size and a tenth for its rounding, 10 GB where it is unknown."""
+        return int(self.megabytes * 1.1e6) + 1_000_000 if self.megabytes else 10_000_000_000

@@ -1,0 +1,51 @@
+"""Published weights in a configuration: they must be of the encoder that it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ovrs.errors import ConfigError
+from ovrs.modeling.published.cache import find_weights
+from ovrs.modeling.published.entry import Part
+from ovrs.modeling.published.table import PUBLISHED
+
+SECTIONS: dict[str, str] = {"vision_language": "MODEL.VISION_LANGUAGE", "guidance": "MODEL.GUIDANCE"}
+
+
+def configured_weights(weights: str, *, part: Part, architecture: str, mean: Sequence[float], std: Sequence[float]) -> Path:
+    """The file that ``WEIGHTS`` of an encoder names.
+
+    Weights named by path are taken as they are; of those named as the table does, everything the table knows is compared.
+
+    Args:
+        weights: a path, or a name in the table.
+        part: whose weights are wanted.
+        architecture: the ``NAME`` beside it.
+        mean: ``PIXEL_MEAN``, 0..255.
+        std: ``PIXEL_STD``, likewise.
+
+    Raises:
+        ConfigError: weights of another part or architecture, or made for another normalisation.
+        WeightsError: see :func:`~ovrs.modeling.published.cache.find_weights`.
+    """
+    entry = PUBLISHED.get(weights)
+    if entry is None or Path(weights).is_file():
+        return find_weights(weights)
+    section = SECTIONS[part]
+    if entry.part == "system":
+        raise ConfigError(
+            f"{section}.WEIGHTS: {weights} is a whole system; convert it (tools/convert_checkpoint.py) for MODEL.WEIGHTS"
+        )
+    if entry.part != part:
+        raise ConfigError(f"{section}.WEIGHTS: {weights} belongs in {SECTIONS[entry.part]}.WEIGHTS")
+    if entry.architecture != architecture:
+        raise ConfigError(f"{section}.WEIGHTS: {weights} needs {section}.NAME {entry.architecture}, not {architecture}")
+    for key, wanted, given in zip(("PIXEL_MEAN", "PIXEL_STD"), entry.normalization, (mean, std), strict=True):
+        if any(abs(a - b) > 0.01 for a, b in zip(wanted, given, strict=True)):
+            numbers = ", ".join(f"{value:g}" for value in wanted)
+            raise ConfigError(
+                f"{section}.WEIGHTS: {weights} needs {section}.{key} [{numbers}], not {list(given)}; "
+                "to use another one all the same, name the file by its path"
+            )
+    return find_weights(weights)
