@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovrs.errors import ConfigError
+from ovrs.modeling.sizes import same_size
 
 Read = Callable[[Tensor], Tensor]  # a view [3, h, w] to its logits [N, ., .], padding of its sides to whole patches included
 
@@ -77,7 +78,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize of [B, C, H, W] (corners not aligned, no antialiasing: as Detectron2 and the peers do)."""
-    if image.shape[-2:] == size:
+    if same_size(image.shape[-2:], size):
         return image
     return F.interpolate(image, size=size, mode="bilinear", align_corners=False)
 

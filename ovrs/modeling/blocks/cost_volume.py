@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovrs.modeling.blocks.classes import map_classes
+from ovrs.modeling.sizes import known
 
 
 def rotation_ensemble(
@@ -26,7 +27,7 @@ def rotation_ensemble(
     """
     views: dict[int, Tensor] = {}
     others: tuple[Tensor, ...] = ()
-    square = images.shape[-1] == images.shape[-2]
+    square = known(images.shape[-1] == images.shape[-2])
     groups = [list(turns)] if square else [[k for k in turns if k % 2 == parity] for parity in (0, 1)]
     for group in (group for group in groups if group):
         dense, *rest = encode(torch.cat([torch.rot90(images, k, dims=(-2, -1)) for k in group]))

@@ -7,6 +7,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovrs.modeling.sizes import known, same_size
+
 
 class GuidanceProjection(nn.Module):
     """A 3x3 convolution with ReLU, before (AerOSeg) or after (CAT-Seg, OVRS) the way to the stage's grid.
@@ -44,7 +46,7 @@ class GuidanceProjection(nn.Module):
 
 def resize_nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest-neighbour resize of [B, C, h, w]; averages where the target grid is coarser."""
-    if x.shape[-2:] == size:
+    if same_size(x.shape[-2:], size):
         return x
-    coarser = size[0] < x.shape[-2] or size[1] < x.shape[-1]
+    coarser = known(size[0] < x.shape[-2]) or known(size[1] < x.shape[-1])
     return F.interpolate(x, size=size, mode="area" if coarser else "nearest")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ovrs.modeling.attention import attend
 from ovrs.modeling.blocks.classes import map_classes
+from ovrs.modeling.sizes import known
 
 
 class Mlp(nn.Module):
@@ -43,13 +44,16 @@ class GuidedWindowAttention(nn.Module):
         """``x`` [B, N, H, W, C] with ``guidance`` [B, 1, H, W, G] -> [B, N, H, W, C]."""
         height, width = x.shape[2:4]
         # A grid no larger than one window is one window, and there is nothing to shift.
-        windows = (min(self.window, height), min(self.window, width))
-        shifts = (self.shift if height > self.window else 0, self.shift if width > self.window else 0)
+        windows = (self._window(height), self._window(width))
+        shifts = (self.shift if known(height > self.window) else 0, self.shift if known(width > self.window) else 0)
         query, key = (self._project(layer, x, guidance) for layer in (self.q, self.k))
         parts = self._partition(torch.cat([query, key, self.v(x)], dim=-1), windows, shifts)
         mask = self._mask(height, width, windows, shifts, x.device)
         mixed = attend(*parts, mask=mask)
         return self.proj(self._merge(mixed, x.shape, windows, shifts))
+
+    def _window(self, length: int) -> int:
+        return self.window if known(length >= self.window) else length
 
     def _project(self, layer: nn.Linear, x: Tensor, guidance: Tensor | None) -> Tensor:
         projected = F.linear(x, layer.weight[:, : self.dim], layer.bias)
@@ -58,7 +62,8 @@ class GuidedWindowAttention(nn.Module):
     def _partition(self, qkv: Tensor, windows: tuple[int, int], shifts: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, H, W, 3C] -> queries, keys and values [B*N, windows*heads, wh*ww, d]."""
         height, width = qkv.shape[2:4]
-        qkv = F.pad(qkv, (0, 0, 0, -width % windows[1], 0, -height % windows[0]))
+        if not _divides(windows, (height, width)):
+            qkv = F.pad(qkv, (0, 0, 0, -width % windows[1], 0, -height % windows[0]))
         if any(shifts):
             qkv = qkv.roll((-shifts[0], -shifts[1]), dims=(2, 3))
         rows, columns = qkv.shape[2] // windows[0], qkv.shape[3] // windows[1]
@@ -81,6 +86,8 @@ class GuidedWindowAttention(nn.Module):
         self, height: int, width: int, windows: tuple[int, int], shifts: tuple[int, int], device: torch.device
     ) -> Tensor | None:
         """[1, windows*heads, L, L]: 0 where two tokens of a window are neighbours in the image, else -inf; None if all are."""
+        if torch.compiler.is_compiling():  # sizes may be open then, and no key
+            return self._make_mask(height, width, windows, shifts, device)
         key = (height, width, windows, shifts, device)
         if key not in self._masks:
             if len(self._masks) >= 16:  # sizes differ from image to image only at a scene's edges
@@ -91,20 +98,27 @@ class GuidedWindowAttention(nn.Module):
     def _make_mask(
         self, height: int, width: int, windows: tuple[int, int], shifts: tuple[int, int], device: torch.device
     ) -> Tensor | None:
-        regions = (_regions(height, windows[0], shifts[0]), _regions(width, windows[1], shifts[1]))
-        if all(int(region.max()) == 0 for region in regions):
+        if _divides(windows, (height, width)) and not any(shifts):
             return None
-        rows, columns = regions
-        number = rows[:, None] * (int(columns.max()) + 1) + columns[None, :]
-        tiles = number.reshape(len(rows) // windows[0], windows[0], -1, windows[1]).transpose(1, 2).flatten(0, 1).flatten(1)
+        rows, columns = _regions(height, windows[0], shifts[0]), _regions(width, windows[1], shifts[1])
+        number = rows[:, None] * REGIONS + columns[None, :]
+        tiles = number.reshape(len(rows) // windows[0], windows[0], len(columns) // windows[1], windows[1])
+        tiles = tiles.transpose(1, 2).flatten(0, 1).flatten(1)
         apart = tiles[:, :, None] != tiles[:, None, :]
         mask = torch.zeros(apart.shape).masked_fill_(apart, float("-inf"))
         return mask.repeat_interleave(self.heads, dim=0)[None].to(device)
 
 
+REGIONS = 4  # of one axis: of the image or padding, carried from the other side by the roll or not
+
+
+def _divides(windows: tuple[int, int], grid: tuple[int, int]) -> bool:
+    return all(known(length % window == 0) for window, length in zip(windows, grid, strict=True))
+
+
 def _regions(length: int, window: int, shift: int) -> Tensor:
     """A number for each padded and shifted position of one axis: only equal numbers may attend to each other."""
-    padded = length + -length % window
+    padded = -(-length // window) * window
     region = (torch.arange(padded) >= length).long()  # 1: padding
     if shift:
         region = region.roll(-shift)

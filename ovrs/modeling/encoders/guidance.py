@@ -14,7 +14,6 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.backbones import build_backbone, read_levels
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder, Layer
 from ovrs.modeling.encoders.positions import resize_grid
-from ovrs.modeling.sizes import same_size
 from ovrs.modeling.encoders.vit_guidance import build_vit, is_plain
 from ovrs.modeling.sizes import same_size
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ovrs.modeling.encoders.positions import KeptPerSize, resize_grid
+from ovrs.modeling.sizes import same_size
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class ImageTower(nn.Module):
 
     def _resized(self, weight: Tensor, size: tuple[int, int], resize: Callable[[], Tensor]) -> Tensor:
         """Position embeddings at ``size``: ``weight`` at the trained size, else ``resize()``, kept while it cannot change."""
-        return weight if size == self.grid else self._positions(weight, size, resize)
+        return weight if same_size(size, self.grid) else self._positions(weight, size, resize)
 
     def _resize(self, positions: Tensor, size: tuple[int, int]) -> Tensor:
         """Positions [H*W, width] of the trained grid, bicubic to ``size``."""

@@ -20,7 +20,8 @@ class KeptPerSize:
 
     def __call__(self, weight: Tensor, size: tuple[int, int], make: Callable[[], Tensor]) -> Tensor:
         """``make()`` for ``size``, in single precision; with gradients to ``weight`` it is made anew every time."""
-        if weight.requires_grad and torch.is_grad_enabled():
+        # A graph that is being traced (torch.export) makes its own: what is traced has no memory to recognise it by.
+        if torch.compiler.is_compiling() or (weight.requires_grad and torch.is_grad_enabled()):
             return self._make(weight, make)
         key = (size, weight.device, weight.dtype, weight._version, weight.data_ptr())
         if key not in self._kept:
