@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.data.transforms import Augmentation, ResizeShortestEdge
 from torch import nn
@@ -27,6 +29,7 @@ from ovrs.modeling.encoders.guidance import build_guidance
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
+from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.pretrained import load_backbone, load_guidance
 from ovrs.modeling.segmentation_model import PixelNormalization
@@ -76,7 +79,9 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
         )
     else:
         beside_weights = str(Path(keys.WEIGHTS).parent) if keys.WEIGHTS else ""
-        encoder = build_open_clip(keys.NAME, taps=taps, train=keys.TRAIN, tokenizer=keys.TOKENIZER or beside_weights)
+        # Where a file gives every value, nothing is initialised: the parameters have no memory until it is read.
+        with torch.device("meta") if keys.WEIGHTS else nullcontext():
+            encoder = build_open_clip(keys.NAME, taps=taps, train=keys.TRAIN, tokenizer=keys.TOKENIZER or beside_weights)
     if keys.NAME == "small" and keys.SMALL.STEM_WEIGHTS:
         stem = encoder.visual.conv1
         if not isinstance(stem, BackboneStem):
@@ -100,7 +105,8 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
         return None
     if len(keys.LAYERS) != 3:
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs three entries (F_g^1, F_g^2, F_g^3), got {list(keys.LAYERS)}")
-    encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
+    with parameters_on_meta() if keys.WEIGHTS else nullcontext():
+        encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
     if keys.WEIGHTS:
         load_guidance(encoder, keys.WEIGHTS)
     elif keys.NAME.startswith("sam") and not cfg.MODEL.WEIGHTS:

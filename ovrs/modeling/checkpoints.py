@@ -45,7 +45,9 @@ def load_vision_language(encoder: VisionLanguageEncoder, path: str | os.PathLike
     Raises:
         WeightsError: as :func:`load_weights`; or OpenAI's own weights for an architecture with another activation.
     """
-    load_state_dict(encoder, vision_language_state(encoder, read_state_dict(path), str(path)), str(path))
+    state = read_state_dict(path)
+    published = not any(name.startswith("vision_language.") for name in state)
+    load_state_dict(encoder, vision_language_state(encoder, state, str(path)), str(path), published=published)
 
 
 def load_sam(encoder: GuidanceEncoder, path: str | os.PathLike[str]) -> None:

@@ -46,7 +46,8 @@ def parameters_on_meta() -> Iterator[None]:
             return None
         return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
 
-    handle = register_module_parameter_registration_hook(without_values)
+    # Its signature says that the hook gives nothing; its documentation, that what it gives takes the parameter's place.
+    handle = register_module_parameter_registration_hook(without_values)  # type: ignore[arg-type]
     try:
         yield
     finally:
@@ -57,11 +58,12 @@ def load_state_dict(module: nn.Module, state: Mapping[str, Tensor], origin: str,
     """``module.load_state_dict`` with an error that says what does not fit, grouped by the module that it belongs to.
 
     What is missing or of another shape is always an error, for it would stay random; only buffers that follow from the
-    architecture may be missing. So is a name that the module does not have, unless it is known to do no harm (``HARMLESS``). Values must be finite, and floating-point where the module's are; half
-    and double precision are brought to the module's, tensor by tensor.
+    architecture may be missing. So is a name that the module does not have, unless it is known to do no harm (``HARMLESS``).
+    Values must be finite, and floating-point where the module's are; half and double precision are brought to the module's,
+    tensor by tensor.
 
-    Parameters on the meta device (see :func:`parameters_on_meta`) become the tensors of ``state`` themselves where the precision
-    is the same; others keep their memory and are written into, so that optimizers still know them.
+    Parameters on the meta device (see :func:`parameters_on_meta`) become the tensors of ``state`` themselves where the
+    precision is the same; others keep their memory and are written into, so that optimizers still know them.
 
     Args:
         module: gets the weights.
@@ -121,6 +123,9 @@ def _put(module: nn.Module, state: Mapping[str, Tensor], own: Mapping[str, Tenso
     fitting = {name: value.to(own[name].dtype) for name, value in state.items()} if on_meta else dict(state)
     # What may be missing are buffers, which are never on meta: they stay as they were built.
     module.load_state_dict({**own, **fitting}, strict=True, assign=on_meta)
+    left = [name for name, value in (*module.named_parameters(), *module.named_buffers()) if on_meta and value.is_meta]
+    if left:
+        raise RuntimeError(f"built without values, which are in no state dict either: {', '.join(left)}")
 
 
 @torch.no_grad()
@@ -141,7 +146,7 @@ def _cut(texts: list[str]) -> str:
 
 
 def _grouped(names: Collection[str], universe: Collection[str]) -> list[str]:
-    """``names`` as "12 under visual.transformer.resblocks.11.*": the largest modules of which every name of ``universe`` is meant.
+    """``names`` as "12 under visual.transformer.resblocks.11.*": the largest modules that have no other name in ``universe``.
 
     Where that leaves too many to read, by the first parts of their names.
     """

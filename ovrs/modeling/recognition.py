@@ -21,7 +21,10 @@ _TELLTALES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("vision_language.visual.", "refinement."), "a whole model of ovrs: name it in MODEL.WEIGHTS"),
     (("image_encoder.trunk.",), "SAM 2: a guidance encoder timm:sam2_hiera_..., for MODEL.GUIDANCE.WEIGHTS"),
     (("image_encoder.patch_embed.proj.weight",), "SAM's image encoder{sam}, for MODEL.GUIDANCE.WEIGHTS"),
-    (("vision_model.encoder.layers.", "text_model."), "CLIP or SigLIP under the names of transformers; take its open_clip file"),
+    (
+        ("vision_model.encoder.layers.", "text_model."),
+        "CLIP or SigLIP under the names of transformers; take its open_clip file",
+    ),
     (("visual.trunk.", "text."), "an open_clip model whose image tower is timm's, such as SigLIP"),
     (("visual.layer1.", "visual.attnpool."), "CLIP with a ResNet, which has no dense path here; take a ViT"),
     (("visual.transformer.resblocks.", "visual.conv1."), "CLIP{clip}, for MODEL.VISION_LANGUAGE.WEIGHTS"),

@@ -1,8 +1,8 @@
 """Tensors of a TorchScript archive, as OpenAI publishes CLIP, without TorchScript: no code of the archive is compiled or run.
 
-Such an archive describes its modules in the language of pickle. Python's own reader of that language looks up and calls what a
-file names; this one looks nothing up. It knows the few operations that PyTorch writes, keeps names as names, and refuses, by its
-name, anything that is neither a module's attribute nor a tensor.
+Such an archive describes its modules in the language of pickle. Python's own reader of that language looks up and calls what
+a file names; this one looks nothing up. It knows the few operations that PyTorch writes, keeps names as names, and refuses, by
+its name, anything that is neither a module's attribute nor a tensor.
 """
 
 from __future__ import annotations

@@ -72,7 +72,9 @@ def open_archive(path: str | os.PathLike[str]) -> TorchArchive:
     if "data.pkl" not in members:
         raise WeightsError(f"{path}: a zip archive, but none of PyTorch weights (it holds no data.pkl); unpack it first")
     if members["data.pkl"].size > LARGEST_PICKLE:
-        raise WeightsError(f"{path}: its table of tensors (data.pkl) has {members['data.pkl'].size:,} bytes; that is no model's")
+        raise WeightsError(
+            f"{path}: its table of tensors (data.pkl) has {members['data.pkl'].size:,} bytes; that is no model's"
+        )
     return TorchArchive(path, members, script)
 
 
@@ -97,8 +99,8 @@ def _check_table(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     compressed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED and not _is_code(entry)]
     if compressed:
         raise WeightsError(
-            f"{path}: {compressed[0]} is compressed, and could stand for endless bytes; PyTorch stores weights as they are, get "
-            "the file from its publisher"
+            f"{path}: {compressed[0]} is compressed, and could stand for endless bytes; PyTorch stores weights as they are, "
+            "get the file from its publisher"
         )
     declared, size = sum(entry.file_size for entry in entries if not _is_code(entry)), path.stat().st_size
     if declared > size:

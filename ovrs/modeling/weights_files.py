@@ -35,7 +35,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     them, or under "state_dict" as open_clip's training does.
 
     Where a training kept a running average of its weights beside them ("ema"), the average is what is given. The tensors are
-    mapped from the file, not copied: the file must not be written to while they are used (a new file in its place does no harm).
+    mapped from the file, not copied: it must not be written to while they are used (a new file renamed into its place may be).
 
     Raises:
         WeightsError: missing, unreadable, or a file that only an unsafe unpickler could read.
