@@ -116,9 +116,10 @@ def build_vit(name: str, layers: Sequence[Layer]) -> VitGuidance:
     Raises:
         ConfigError: timm has no such model, or it has no such block.
     """
-    # Perception encoders count rotary positions in patches at every size, where timm stretches those of the trained grid.
-    counted = {"ref_feat_shape": None} if name.startswith("vit_pe_") else {}
-    return VitGuidance(_create(name, dynamic_img_size=True, **counted), name, layers)
+    encoder = _create(name, dynamic_img_size=True)
+    if name.startswith("vit_pe_"):  # Meta counts rotary positions in patches at every size; timm stretches the trained grid's
+        encoder.rope.ref_feat_shape = None
+    return VitGuidance(encoder, name, layers)
 
 
 def resize_of(name: str) -> Resize:
