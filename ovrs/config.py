@@ -40,7 +40,8 @@ def _add_model(cfg: CfgNode) -> None:
     # An open_clip architecture of CLIP or SigLIP ("ViT-B-16-quickgelu", "ViT-L-14", "ViT-B-16-SigLIP2", ...), or "small": the
     # sizes under SMALL with a frozen MiniLM as its text tower. OpenAI's weights want the names that end in -quickgelu.
     vl.NAME = "ViT-B-16-quickgelu"
-    # A file with the encoder's own weights; "" leaves them random until MODEL.WEIGHTS is loaded.
+    # The encoder's own weights: a file, or the name of published ones (python -m ovrs.weights list), whose NAME, PIXEL_MEAN and
+    # PIXEL_STD must then be those of the table; "" leaves them random until MODEL.WEIGHTS is loaded.
     vl.WEIGHTS = ""
     # Folder of SigLIP's tokenizer (tokenizer.json, tokenizer_config.json, special_tokens_map.json); "" = beside WEIGHTS.
     vl.TOKENIZER = ""
@@ -69,7 +70,7 @@ def _add_model(cfg: CfgNode) -> None:
     guidance = model.GUIDANCE = CfgNode()
     # sam_vit_b | sam_vit_l | sam_vit_h | timm:<model> (a pyramid) | clip (the vision-language encoder's own features)
     guidance.NAME = "sam_vit_l"
-    # A SAM checkpoint as published; for timm: a file under timm's or SAM 2's names, or "imagenet"; "" as above.
+    # A file as published, or the name of published weights, as above; for some models of timm "imagenet"; "" as above.
     guidance.WEIGHTS = ""
     # F_g^1, F_g^2, F_g^3: blocks counted from 1 as the paper does, or "neck"; for timm, the pyramid's levels from 0;
     # for clip, two blocks (the dense output is the third).
@@ -248,6 +249,7 @@ def load_config(config_file: str, options: Sequence[Any] = ()) -> CfgNode:
     add_ovrs_config(cfg)
     origin = path
     try:
+        _refuse_aliases(path)
         cfg.merge_from_file(path, allow_unsafe=False)
         origin = "the overrides given with the command"
         cfg.merge_from_list(list(options))
@@ -261,6 +263,22 @@ def load_config(config_file: str, options: Sequence[Any] = ()) -> CfgNode:
         raise
     cfg.freeze()
     return cfg
+
+
+def _refuse_aliases(path: str, above: tuple[str, ...] = ()) -> None:
+    """Look at a file and those it names as _BASE_: a few aliases of YAML can stand for endless text, and none is needed."""
+    if path in above:
+        raise ConfigError(f"{path}: names itself as _BASE_, by way of {' and '.join(above)}")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise ConfigError(f"{path}: aliases of YAML (*name) are not read; write out what they stand for")
+    document = yaml.safe_load(text)
+    bases = document.get("_BASE_", []) if isinstance(document, dict) else []
+    for base in [bases] if isinstance(bases, str) else bases:
+        _refuse_aliases(os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(base))), (*above, path))
 
 
 def find_config(config_file: str) -> str:

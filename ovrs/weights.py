@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ovrs.errors import OvrsError, WeightsError
-from ovrs.modeling.published.cache import cache_folder, entry_of
+from ovrs.modeling.published.cache import cache_folder, entry_of, is_here
 from ovrs.modeling.published.download import fetch
 from ovrs.modeling.published.entry import PublishedWeights
 from ovrs.modeling.published.hashes import check, stated_hash
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 def _list(args: argparse.Namespace, folder: Path) -> int:
     rows = [entry for entry in PUBLISHED.values() if all(word.lower() in _text(entry) for word in args.words)]
     if args.json:
-        here = [{**asdict(entry), "path": str(folder / entry.file) if _here(entry, folder) else None} for entry in rows]
+        here = [{**asdict(entry), "path": str(folder / entry.file) if is_here(entry, folder) else None} for entry in rows]
         print(json.dumps(here, indent=2))
     elif args.markdown:
         print(as_markdown(rows))
@@ -92,7 +92,7 @@ def _list(args: argparse.Namespace, folder: Path) -> int:
                 entry.architecture,
                 f"{entry.megabytes} MB" if entry.megabytes else "?",
                 entry.licence or "not stated",
-                "yes" if _here(entry, folder) else "",
+                "yes" if is_here(entry, folder) else "",
             )
             for entry in rows
         ]
@@ -115,7 +115,7 @@ def _fetch(args: argparse.Namespace, folder: Path) -> int:
 
 
 def _verify(args: argparse.Namespace, folder: Path) -> int:
-    names = args.names or [entry.name for entry in PUBLISHED.values() if _here(entry, folder)]
+    names = args.names or [entry.name for entry in PUBLISHED.values() if is_here(entry, folder)]
     if not names:
         print(f"{folder}: nothing of the table is here")
     failures = 0
@@ -130,7 +130,9 @@ def _verify(args: argparse.Namespace, folder: Path) -> int:
 def _verified(name: str, folder: Path) -> str:
     path = Path(name)
     if path.is_file():
-        entry = next((known for known in PUBLISHED.values() if known.file == path.name), None)
+        known = {parts: entry for entry in PUBLISHED.values() if (parts := Path(entry.file).parts)}
+        tails = (path.resolve().parts[-length:] for length in (1, 2))
+        entry = next((known[tail] for tail in tails if tail in known), None)
     else:
         entry = entry_of(name)
         path = folder / entry.file
@@ -147,10 +149,6 @@ def _verified(name: str, folder: Path) -> str:
         digits = "" if len(compared.digits) in (32, 64) else f" (first {len(compared.digits)} digits)"
         hashed = f"{compared.algorithm}{digits} as the {by} has it"
     return f"{entry.name if entry else path}: {hashed}; readable, {tensors} tensors"
-
-
-def _here(entry: PublishedWeights, folder: Path) -> bool:
-    return (folder / entry.file).is_file()
 
 
 def _text(entry: PublishedWeights) -> str:

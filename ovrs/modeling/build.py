@@ -31,7 +31,9 @@ from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.losses import LossSettings
-from ovrs.modeling.pretrained import load_backbone, load_guidance
+from ovrs.modeling.pretrained import IMAGENET, load_backbone, load_guidance
+from ovrs.modeling.published.configured import configured_weights
+from ovrs.modeling.published.entry import Part
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import TEMPLATES
@@ -63,6 +65,7 @@ def templates(prompts: str | list[str]) -> tuple[str, ...]:
 def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
     """The encoder under ``MODEL.VISION_LANGUAGE``, with its own weights where a file is named."""
     keys = cfg.MODEL.VISION_LANGUAGE
+    weights = _weights(keys, "vision_language")
     taps = cfg.MODEL.GUIDANCE.LAYERS if cfg.MODEL.GUIDANCE.NAME == "clip" else []
     if keys.NAME == "small":
         small = keys.SMALL
@@ -78,20 +81,27 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
             train=keys.TRAIN,
         )
     else:
-        beside_weights = str(Path(keys.WEIGHTS).parent) if keys.WEIGHTS else ""
+        beside_weights = str(Path(weights).parent) if weights else ""
         # Where a file gives every value, nothing is initialised: the parameters have no memory until it is read.
-        with torch.device("meta") if keys.WEIGHTS else nullcontext():
+        with torch.device("meta") if weights else nullcontext():
             encoder = build_open_clip(keys.NAME, taps=taps, train=keys.TRAIN, tokenizer=keys.TOKENIZER or beside_weights)
     if keys.NAME == "small" and keys.SMALL.STEM_WEIGHTS:
         stem = encoder.visual.conv1
         if not isinstance(stem, BackboneStem):
             raise ConfigError("MODEL.VISION_LANGUAGE.SMALL.STEM_WEIGHTS needs a STEM timm:<model>")
         load_backbone(stem.backbone, keys.SMALL.STEM.removeprefix("timm:"), keys.SMALL.STEM_WEIGHTS)
-    if keys.WEIGHTS:
-        load_vision_language(encoder, keys.WEIGHTS)
+    if weights:
+        load_vision_language(encoder, weights)
     elif keys.NAME != "small" and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.VISION_LANGUAGE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return encoder
+
+
+def _weights(keys: CfgNode, part: Part) -> str:
+    """The file that an encoder's ``WEIGHTS`` names, by its path or as the table of published weights does."""
+    if keys.WEIGHTS in ("", IMAGENET):
+        return str(keys.WEIGHTS)
+    return str(configured_weights(keys.WEIGHTS, part=part, architecture=keys.NAME, mean=keys.PIXEL_MEAN, std=keys.PIXEL_STD))
 
 
 def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
@@ -105,10 +115,11 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
         return None
     if len(keys.LAYERS) != 3:
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs three entries (F_g^1, F_g^2, F_g^3), got {list(keys.LAYERS)}")
-    with parameters_on_meta() if keys.WEIGHTS else nullcontext():
+    weights = _weights(keys, "guidance")
+    with parameters_on_meta() if weights else nullcontext():
         encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
-    if keys.WEIGHTS:
-        load_guidance(encoder, keys.WEIGHTS)
+    if weights:
+        load_guidance(encoder, weights)
     elif keys.NAME.startswith("sam") and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return _cached(cfg, encoder) if keys.CACHE else encoder

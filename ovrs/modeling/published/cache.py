@@ -42,6 +42,11 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def is_here(entry: PublishedWeights, folder: Path | None = None) -> bool:
+    """Whether the cache holds all files of an entry."""
+    return all(((folder or cache_folder()) / name).is_file() for name in entry.files)
+
+
 def entry_of(name: str) -> PublishedWeights:
     """The row of a name.
 
@@ -63,4 +68,5 @@ def by_hand(entry: PublishedWeights, folder: Path | None = None) -> str:
     folder = folder or cache_folder()
     if entry.member:
         return f"take the file *{entry.member} out of {entry.address} and put it into {folder} as {entry.file}"
-    return f"put {entry.address} into {folder} as {entry.file}"
+    more = f", and beside it {', '.join(entry.beside)} from the same page" if entry.beside else ""
+    return f"put {entry.address} into {folder} as {entry.file}{more}"

@@ -63,13 +63,14 @@ def _siglip(architecture: str, size: int, patch: int, megabytes: int) -> Publish
         part="vision_language",
         architecture=architecture,
         address=f"{_HUB}/timm/{architecture}/resolve/main/open_clip_model.safetensors",
-        file=f"{architecture}.safetensors",
+        file=f"{architecture}/open_clip_model.safetensors",
         licence="Apache-2.0",
         source=sources[family],
         normalization=HALF,
         size=size,
         patch=patch,
         megabytes=megabytes,
+        beside=("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     )
 
 

@@ -11,10 +11,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urljoin
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
-from ovrs.modeling.published.cache import by_hand, cache_folder
+from ovrs.modeling.published.cache import by_hand, cache_folder, is_here
 from ovrs.modeling.published.entry import PublishedWeights
 from ovrs.modeling.published.hashes import Hash, check, digest, remember, stated_hash
 from ovrs.modeling.published.transfer import Client, note_of
@@ -22,6 +23,7 @@ from ovrs.modeling.published.transfer import Client, note_of
 logger = logging.getLogger(__name__)
 
 MOST_UNPACKED = 20_000_000_000
+MOST_BESIDE = 100_000_000
 
 
 def fetch(
@@ -55,29 +57,37 @@ def fetch(
     target = folder / entry.file
     if target.is_file():
         check(target, entry, progress=progress)
+    if is_here(entry, folder):
         return target
     if offline:
         raise WeightsError(f"{entry.name} is not in {folder}, and nothing is downloaded offline; {by_hand(entry, folder)}")
+    client = client or Client()
     with _alone(target):
-        if not target.is_file():  # another process may have fetched it meanwhile
-            try:
-                _fetch(entry, target, client or Client(), progress)
-            except WeightsError as error:
-                raise WeightsError(f"{entry.name}: {error}. By hand: {by_hand(entry, folder)}") from error
+        try:
+            if not target.is_file():  # another process may have fetched it meanwhile
+                expected, limit = stated_hash(entry), entry.most_bytes
+                _fetch(client, entry.address, target, expected, limit, member=entry.member, progress=progress)
+            for name in entry.beside:
+                if not target.with_name(name).is_file():
+                    _fetch(client, urljoin(entry.address, name), target.with_name(name), None, MOST_BESIDE, progress=progress)
+        except WeightsError as error:
+            raise WeightsError(f"{entry.name}: {error}. By hand: {by_hand(entry, folder)}") from error
     return target
 
 
-def _fetch(entry: PublishedWeights, target: Path, client: Client, progress: bool) -> None:
+def _fetch(
+    client: Client, address: str, target: Path, expected: Hash | None, limit: int, *, member: str = "", progress: bool = False
+) -> None:
     part = target.with_name(f"{target.name}.part")
-    stated = client.receive(entry.address, part, limit=entry.most_bytes, progress=progress)
-    expected = stated_hash(entry) or (Hash("sha256", stated) if stated else None)
+    stated = client.receive(address, part, limit=limit, progress=progress)
+    expected = expected or (Hash("sha256", stated) if stated else None)
     if expected:
         found = digest(part, expected.algorithm, progress=progress)
         if not found.startswith(expected.digits):
             _discard(part)
-            raise WeightsError(f"{entry.address}: {expected} expected, {found} found; what was downloaded is removed")
-    if entry.member:
-        _unpack(part, entry.member, target)
+            raise WeightsError(f"{address}: {expected} expected, {found} found; what was downloaded is removed")
+    if member:
+        _unpack(part, member, target)
     else:
         part.replace(target)
         if expected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Part = Literal["vision_language", "guidance", "system"]
@@ -23,7 +24,7 @@ class PublishedWeights:
         part: what they are weights of: ``MODEL.VISION_LANGUAGE``, ``MODEL.GUIDANCE`` or a whole system.
         architecture: the ``NAME`` beside that ``WEIGHTS`` (for a system the layout that ``tools/convert_checkpoint.py`` reads).
         address: where the file is published.
-        file: its name in the cache.
+        file: its name in the cache, with a folder where it needs files beside it.
         licence: as its publisher states it; "" where none is stated.
         source: paper or page.
         normalization: mean and standard deviation of red, green and blue, 0..255, that the encoder's input is normalised with.
@@ -33,6 +34,7 @@ class PublishedWeights:
         sha256: of the file, only where its publisher states it; "" elsewhere.
         md5: its first digits, likewise (SAM's are in the file's name).
         member: where a zip archive lies at the address, the ending of the one file in it that is kept.
+        beside: names of small files that lie beside it at the address and are needed with it: a tokenizer's.
         gsd: metres a pixel of the images it was trained on, where its publisher states one.
     """
 
@@ -50,12 +52,18 @@ class PublishedWeights:
     sha256: str = ""
     md5: str = ""
     member: str = ""
+    beside: tuple[str, ...] = ()
     gsd: float | None = None
 
     @property
     def family(self) -> str:
         """What stands before the slash of the name."""
         return self.name.split("/")[0]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that belongs to it in the cache."""
+        return (self.file, *(str(Path(self.file).with_name(name)) for name in self.beside))
 
     @property
     def most_bytes(self) -> int:

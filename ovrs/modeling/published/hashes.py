@@ -121,4 +121,4 @@ def _read_note(path: Path) -> dict[str, object]:
 
 def _noted_hash(note: dict[str, object]) -> Hash | None:
     algorithm, digits = note.get("algorithm"), note.get("digits")
-    return Hash(algorithm, digits) if algorithm in ("sha256", "md5") and isinstance(digits, str) and digits else None  # type: ignore[arg-type]
+    return Hash(algorithm, digits) if algorithm in ("sha256", "md5") and isinstance(digits, str) and digits else None
