@@ -22,7 +22,6 @@ from ovrs.modeling.encoders.image_tower import ImageFeatures, ImageTower
 from ovrs.modeling.encoders.siglip_image import SiglipImage
 from ovrs.modeling.encoders.siglip_text import FolderTokenizer, SiglipText
 from ovrs.modeling.encoders.text import ClipText, SentenceText
-from ovrs.modeling.sizes import same_size
 
 TrainMode = Literal["freeze", "attention", "full"]
 
