@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from detectron2.config import CfgNode, get_cfg
 
 from ovrs.errors import ConfigError
@@ -68,11 +70,12 @@ def _add_model(cfg: CfgNode) -> None:
     model.ALIGNMENT.SUPERVISION = "pixel"
 
     guidance = model.GUIDANCE = CfgNode()
-    # sam_vit_b | sam_vit_l | sam_vit_h | timm:<model> (a pyramid) | clip (the vision-language encoder's own features)
+    # sam_vit_b | sam_vit_l | sam_vit_h | clip (the vision-language encoder's own features) | timm:<model>, a
+    # pyramid or a plain ViT; with its tag where weights decide how positions are resized: timm:vit_base_patch8_224.dino
     guidance.NAME = "sam_vit_l"
     # A file as published, or the name of published weights, as above; for some models of timm "imagenet"; "" as above.
     guidance.WEIGHTS = ""
-    # F_g^1, F_g^2, F_g^3: blocks counted from 1 as the paper does, or "neck"; for timm, the pyramid's levels from 0;
+    # F_g^1, F_g^2, F_g^3: blocks counted from 1 as the paper does, or SAM's "neck"; the levels of a pyramid from 0;
     # for clip, two blocks (the dense output is the third).
     guidance.LAYERS = [8, 16, 24]
     # Bring features to mean 0 and variance 1 over channels (with NAME clip they stay as they are): those of convolutional
@@ -277,8 +280,8 @@ def _refuse_aliases(path: str, above: tuple[str, ...] = ()) -> None:
         raise ConfigError(f"{path}: aliases of YAML (*name) are not read; write out what they stand for")
     document = yaml.safe_load(text)
     bases = document.get("_BASE_", []) if isinstance(document, dict) else []
-    for base in [bases] if isinstance(bases, str) else bases:
-        _refuse_aliases(os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(base))), (*above, path))
+    for base in bases if isinstance(bases, list) else [bases]:
+        _refuse_aliases(os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(str(base)))), (*above, path))
 
 
 def find_config(config_file: str) -> str:

@@ -20,7 +20,7 @@ from torch import Tensor
 from ovrs.errors import WeightsError
 from ovrs.modeling.torch_archives import TorchArchive
 
-MOST_ATTRIBUTES = 500_000
+MOST_ATTRIBUTES = 100_000  # CLIP has some ten thousand
 DEEPEST = 64  # modules within modules
 
 _DTYPES = {
