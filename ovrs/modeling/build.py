@@ -120,7 +120,7 @@ def build_guidance_encoder(cfg: CfgNode) -> GuidanceEncoder | None:
         encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
     if weights:
         load_guidance(encoder, weights)
-    elif keys.NAME.startswith("sam") and not cfg.MODEL.WEIGHTS:
+    elif not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return _cached(cfg, encoder) if keys.CACHE else encoder
 

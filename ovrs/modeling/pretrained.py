@@ -63,7 +63,7 @@ def load_backbone(backbone: Any, name: str, source: str) -> None:
         for key, value in state.items()
         if key in own or not (all_shapes.get(key) == value.shape or key.startswith(BEHIND_THE_BLOCKS))
     }
-    load_state_dict(backbone, kept, f"{source} weights of {name}")
+    load_state_dict(backbone, kept, f"{source} weights of {name}", published=True)
 
 
 def under_timm_names(state: Mapping[str, Tensor], model: Any, source: str) -> dict[str, Tensor]:

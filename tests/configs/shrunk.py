@@ -35,8 +35,8 @@ def shrunk_config(path):
 
 @pytest.fixture
 def narrow_encoders(monkeypatch):
-    """CLIP, SAM and Hiera under their own names, but narrow."""
-    published_hiera = timm.create_model
+    """CLIP, SAM and models of timm under their own names, but narrow."""
+    published = timm.create_model
 
     def narrow_clip(name, **kwargs):
         sizes = copy.deepcopy(open_clip.get_model_config(name))
@@ -45,10 +45,10 @@ def narrow_encoders(monkeypatch):
         sizes["text_cfg"].update(width=32, heads=2, layers=2)
         return open_clip.CLIP(**sizes)
 
-    def narrow_hiera(name, **kwargs):
-        return published_hiera(name, **kwargs, embed_dim=16, num_heads=2)
+    def narrow_vit(name, **kwargs):
+        return published(name, **kwargs, embed_dim=16, num_heads=2)
 
     narrow_sams = {name: (depth, 16, 2, blocks) for name, (depth, _, _, blocks) in guidance.SAM_SIZES.items()}
     monkeypatch.setattr(open_clip, "create_model", narrow_clip)
-    monkeypatch.setattr(timm, "create_model", narrow_hiera)
+    monkeypatch.setattr(timm, "create_model", narrow_vit)
     monkeypatch.setattr(guidance, "SAM_SIZES", narrow_sams)

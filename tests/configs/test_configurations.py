@@ -40,6 +40,7 @@ class Size(NamedTuple):
 
 CLIP_B, CLIP_L, CLIP_L_336 = 149_620_737, 427_616_513, 427_944_193  # as published
 SAM_L, SAM_H = 308_278_272, 637_026_048  # published image encoders
+DINOV3_L = 303_077_376  # without its last norm
 HIERA = 40_542_208  # Hiera-B+ without the last of its stages
 
 # The public CAT-Seg has as many (tests/golden/catseg_keys.json), and OVRS 22,708 more. There 589,824 parameters more count as
@@ -49,6 +50,7 @@ SIZES = {
     "baselines/catseg_vitb16": Size(CLIP_B, 0, CATSEG, CATSEG_TRAINED),
     "baselines/ovrs_vitb16": Size(CLIP_B, 0, CATSEG + 22_708, CATSEG_TRAINED + 22_708),
     "aeroseg/aeroseg_vitb16_saml": Size(CLIP_B, SAM_L, 464_525_846, 26_484_245),
+    "aeroseg/aeroseg_vitb16_dinov3sat": Size(CLIP_B, DINOV3_L, 464_525_846 - SAM_L + DINOV3_L, 26_484_245),
     "aeroseg/aeroseg_vitb16_saml_dlrsd": Size(CLIP_B, SAM_L, 464_656_918, 26_615_317),
     "aeroseg/aeroseg_vitb16_saml_openearthmap": Size(CLIP_B, SAM_L, 463_870_486, 25_828_885),
     # One prompt instead of four: 4 x 3 of 16 channels of the 7 x 7 convolution go; the Baseline is as large as OVRS.
@@ -159,6 +161,7 @@ def test_a_model_has_as_many_parameters_as_its_encoders_and_blocks_should(name):
         "baselines/catseg_vitb16",
         "baselines/ovrs_vitb16",
         "aeroseg/aeroseg_vitb16_saml",
+        "aeroseg/aeroseg_vitb16_dinov3sat",
         "aeroseg/ablations/table3_baseline",
         "aeroseg/ablations/table6_sam_vith",
         "aeroseg/ablations/table6_sam2_hierabplus",

@@ -11,6 +11,7 @@ from timm.models.hieradet_sam2 import HieraDet
 
 from ovrs.errors import WeightsError
 from ovrs.modeling.encoders.guidance import SAM_SIZES, PyramidGuidance, build_guidance, build_sam_encoder
+from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.pretrained import load_guidance, under_timm_names
 
 TINY_HIERA = {"width": 16, "stages": [1, 2, 3, 2], "background": 7}
@@ -132,7 +133,8 @@ def test_the_stages_of_sam_2_are_those_of_transformers(sam2_file, size):
     theirs = Sam2HieraDetModel(config).eval()
     trunk = {transformers_sam2(name): value for name, value in state.items() if "trunk" in name}
     theirs.load_state_dict(trunk, strict=True)
-    ours = PyramidGuidance("tiny_hiera", [0, 1, 2, 3])
+    with parameters_on_meta():
+        ours = PyramidGuidance("tiny_hiera", [0, 1, 2, 3])
     load_guidance(ours, path)
     image = torch.randn(2, 3, *size)
     expected = theirs(image).intermediate_hidden_states

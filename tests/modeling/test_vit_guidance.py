@@ -15,6 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.encoders.guidance import PyramidGuidance, build_guidance
 from ovrs.modeling.encoders.vit_guidance import RESIZES, VitGuidance, resize_of
+from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.pretrained import load_guidance, under_timm_names
 
 DINOV3 = {"patch_size": 16, "init_values": 1e-5, "rope_type": "dinov3", "rope_temperature": 100, "rope_rotate_half": True}
@@ -79,7 +80,8 @@ def published(name):
 
 def loaded(name, state, path, layers=(1, 2, 3)):
     torch.save(state, path)
-    encoder = build_guidance(f"timm:{name}", layers).eval()
+    with parameters_on_meta():
+        encoder = build_guidance(f"timm:{name}", layers).eval()
     load_guidance(encoder, str(path))
     return encoder
 
