@@ -8,17 +8,14 @@ import pytest
 import torch
 from parts import randomize
 from timm import create_model
-from vision_language_families import SIGLIP_WORDS, of_openai, tiny_clip, tiny_siglip, write_siglip_tokenizer
+from vision_language_families import of_openai, siglip_tokenizer, tiny_clip, tiny_siglip, write_siglip_tokenizer
 
 from ovrs.config import load_config
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.build import build_vision_language
 from ovrs.modeling.checkpoints import load_state_dict, load_vision_language
 from ovrs.modeling.encoders.published_names import vision_language_state
-from ovrs.modeling.encoders.siglip_text import FolderTokenizer
 from ovrs.modeling.encoders.vision_language import build_open_clip, from_open_clip
-
-SIGLIP_READS = "timm/ViT-B-16-SigLIP"
 
 
 def shapes(state):
@@ -103,7 +100,7 @@ def test_siglip_s_weights_do_not_fit_clip_nor_clip_s_siglip(tmp_path):
 
 
 def siglip(folder):
-    return from_open_clip(randomize(tiny_siglip()), FolderTokenizer(str(folder), published=SIGLIP_READS, context_length=16))
+    return from_open_clip(randomize(tiny_siglip()), siglip_tokenizer(folder))
 
 
 def test_the_tokenizer_is_read_without_network(tmp_path, monkeypatch):
@@ -143,12 +140,20 @@ def test_the_tokenizer_of_another_model_is_noticed(tmp_path):
     content = json.loads((folder / "tokenizer.json").read_text())
     content["model"]["vocab"]["ship"] = 999
     (folder / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(WeightsError, match=rf"words: gives token 999, and the model's {len(SIGLIP_WORDS) + 3} tokens"):
+    for _ in range(2):
+        with pytest.raises(
+            WeightsError, match=r"words: gives token 999, and the text tower knows tokens 0 to 14: .*another"
+        ):
+            siglip(folder).text([["a ship"]])
+    content["model"]["vocab"] = {"<unk>": 0, "</s>": 1, "ship": 2}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(WeightsError, match=r"words: knows 3 tokens, .*huggingface\.co/timm/ViT-B-16-SigLIP"):
         siglip(folder).text([["a ship"]])
 
 
 def test_the_configuration_looks_for_the_tokenizer_beside_the_weights(tmp_path, monkeypatch):
     monkeypatch.setattr("ovrs.modeling.build.load_vision_language", lambda *_: None)
+    (tmp_path / "open_clip.bin").write_bytes(b"read by what is replaced here")
     keys = ["MODEL.VISION_LANGUAGE.NAME", "ViT-B-16-SigLIP2", "MODEL.VISION_LANGUAGE.WEIGHTS", str(tmp_path / "open_clip.bin")]
     for more, folder in (([], tmp_path), (["MODEL.VISION_LANGUAGE.TOKENIZER", str(tmp_path / "words")], tmp_path / "words")):
         cfg = load_config("configs/aeroseg/aeroseg_vitb16_saml.yaml", keys + more)

@@ -59,6 +59,12 @@ def write_siglip_tokenizer(folder: Path) -> Path:
     return folder
 
 
+def siglip_tokenizer(folder: Path | str) -> FolderTokenizer:
+    """What reads such a folder, for :func:`tiny_siglip`."""
+    sizes = {"vocabulary": len(SIGLIP_WORDS) + 3, "context_length": 16}
+    return FolderTokenizer(str(folder), published="timm/ViT-B-16-SigLIP", **sizes)
+
+
 def plain(state: dict[str, Tensor]) -> Any:
     """A state dict as it is: RemoteCLIP, GeoRSCLIP, LAION's and DataComp's."""
     return state
@@ -106,7 +112,7 @@ class Family:
     def tokenizer(self, folder: Path) -> Any:
         if not self.siglip:
             return open_clip.get_tokenizer("ViT-B-16")
-        return FolderTokenizer(str(write_siglip_tokenizer(folder)), published="timm/ViT-B-16-SigLIP", context_length=16)
+        return siglip_tokenizer(write_siglip_tokenizer(folder))
 
 
 FAMILIES = (

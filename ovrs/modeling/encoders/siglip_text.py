@@ -45,18 +45,8 @@ class SiglipText(nn.Module):
         return self.text_projection.out_features
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        """Embed ``texts`` -> [len(texts), C], not normalised.
-
-        Raises:
-            WeightsError: the tokenizer is missing, or counts more tokens than the tower has embeddings.
-        """
-        tokens = self.tokenizer(list(texts))
-        if int(tokens.max()) >= self.token_embedding.num_embeddings:
-            raise WeightsError(
-                f"{self.tokenizer}: gives token {int(tokens.max())}, and the model's {self.token_embedding.num_embeddings} "
-                "tokens count from 0: the tokenizer of another model"
-            )
-        tokens = tokens.to(self.positional_embedding.device)
+        """Embed ``texts`` -> [len(texts), C], not normalised."""
+        tokens = self.tokenizer(list(texts)).to(self.positional_embedding.device)
         return torch.cat([self._encode(part) for part in tokens.split(self.batch_size)])
 
     def _encode(self, tokens: Tensor) -> Tensor:
@@ -72,15 +62,19 @@ class FolderTokenizer:
     Args:
         folder: what holds ``tokenizer.json`` and ``tokenizer_config.json``, or one of these files; "" where none is known.
         published: where the files are published, for the error: a repository of huggingface.co.
+        vocabulary: how many tokens the text tower knows.
         context_length: tokens a text, cut or filled up to.
         clean: open_clip's name of what is done to a text first; SigLIP's ``canonicalize`` writes it in lower case and without
             punctuation.
     """
 
-    def __init__(self, folder: str, *, published: str, context_length: int, clean: str = "canonicalize") -> None:
+    def __init__(
+        self, folder: str, *, published: str, vocabulary: int, context_length: int, clean: str = "canonicalize"
+    ) -> None:
         self.folder = Path(folder).parent if Path(folder).name in NEEDED else Path(folder)
         self.known = bool(folder)
         self.published = published
+        self.vocabulary = vocabulary
         self.context_length = context_length
         self.clean = clean
         self._tokenizer: Any = None
@@ -92,11 +86,24 @@ class FolderTokenizer:
         """Token numbers [len(texts), context_length].
 
         Raises:
-            WeightsError: the files are missing or not a tokenizer's.
+            WeightsError: the files are missing, not a tokenizer's, or of another model's.
         """
         if self._tokenizer is None:
             self._tokenizer = self._read()
-        return self._tokenizer(list(texts))
+            # Some tokenizers know a few more than the model, which no text gives; none knows far fewer.
+            if len(self._tokenizer.tokenizer) < 0.9 * self.vocabulary:
+                raise self._of_another_model(f"knows {len(self._tokenizer.tokenizer)} tokens")
+        tokens: Tensor = self._tokenizer(list(texts))
+        if int(tokens.max()) >= self.vocabulary:
+            raise self._of_another_model(f"gives token {int(tokens.max())}")
+        return tokens
+
+    def _of_another_model(self, finding: str) -> WeightsError:
+        self._tokenizer = None
+        return WeightsError(
+            f"{self}: {finding}, and the text tower knows tokens 0 to {self.vocabulary - 1}: it is the tokenizer of another "
+            f"model; the right one is published at https://huggingface.co/{self.published}"
+        )
 
     def _read(self) -> Any:
         missing = [name for name in NEEDED if not (self.folder / name).is_file()]

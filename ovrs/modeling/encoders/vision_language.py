@@ -163,8 +163,8 @@ def _tokenizer(name: str, text: Mapping[str, Any], folder: str) -> Any:
     if "hf_tokenizer_name" not in text:
         return open_clip.get_tokenizer(name)
     clean = text.get("tokenizer_kwargs", {}).get("clean", "whitespace")
-    length = text["context_length"]
-    return FolderTokenizer(folder, published=text["hf_tokenizer_name"], context_length=length, clean=clean)
+    sizes = {"vocabulary": text["vocab_size"], "context_length": text["context_length"]}
+    return FolderTokenizer(folder, published=text["hf_tokenizer_name"], clean=clean, **sizes)
 
 
 def build_small(
