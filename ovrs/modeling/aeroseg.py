@@ -21,7 +21,7 @@ from ovrs.modeling.blocks.cost_volume import CostEmbedding, best_matching, cost_
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection, resize_nearest
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.build import aeroseg_parts
-from ovrs.modeling.encoders.guidance import GuidanceEncoder
+from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.losses import LossSettings, alignment_loss, segmentation_loss, semantic_loss
 from ovrs.modeling.segmentation_model import LEFT_OUT, PixelNormalization, SegmentationModel
 from ovrs.modeling.windows import resize
