@@ -141,9 +141,7 @@ def test_the_tokenizer_of_another_model_is_noticed(tmp_path):
     content["model"]["vocab"]["ship"] = 999
     (folder / "tokenizer.json").write_text(json.dumps(content))
     for _ in range(2):
-        with pytest.raises(
-            WeightsError, match=r"words: gives token 999, and the text tower knows tokens 0 to 14: .*another"
-        ):
+        with pytest.raises(WeightsError, match=r"words: gives token 999, and the text tower knows tokens 0 to 14: .*another"):
             siglip(folder).text([["a ship"]])
     content["model"]["vocab"] = {"<unk>": 0, "</s>": 1, "ship": 2}
     (folder / "tokenizer.json").write_text(json.dumps(content))
