@@ -33,13 +33,16 @@ PARTS = {"vision_language": "vision-language", "guidance": "guidance", "system":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 with a line on standard error for each thing that failed."""
+    """Run the command; 0, 2 with a line on standard error for each thing that failed, or 130 where it was interrupted."""
     args = _parser().parse_args(arguments)
     try:
         folder = Path(args.cache).expanduser() if args.cache else cache_folder()
         return int(args.run(args, folder))
     except OvrsError as error:
         return _failed(error)
+    except KeyboardInterrupt:
+        print("interrupted; what came is kept, run it again to go on", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

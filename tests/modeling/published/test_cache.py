@@ -133,7 +133,7 @@ def test_a_name_gives_its_file_where_everything_fits(sam):
         (
             "sam/ViT-L",
             {"normalization": CLIP},
-            r"needs MODEL\.GUIDANCE\.PIXEL_MEAN \[123\.675, 116\.28, 103\.53\], not \(122\.77",
+            r"needs MODEL\.GUIDANCE\.PIXEL_MEAN \[123\.675, 116\.28, 103\.53\], not \[122\.77",
         ),
         ("sam/ViT-L", {"normalization": (IMAGENET[0], HALF[1])}, r"needs MODEL\.GUIDANCE\.PIXEL_STD"),
     ],

@@ -215,7 +215,7 @@ def test_a_disk_too_small_is_told_before_it_is_full(hub, tmp_path, monkeypatch):
 def test_a_disk_that_fills_up_keeps_what_came(hub, tmp_path, monkeypatch):
     from ovrs.modeling.published import transfer
 
-    monkeypatch.setattr(transfer, "_written", lambda part, mode: open("/dev/full", "wb"))
+    monkeypatch.setattr(transfer, "_written", lambda part, mode: open("/dev/full", "wb"))  # noqa: SIM115
     with pytest.raises(OutputError, match=r"No space left.*run it again"):
         fetch(entry(hub.address()), tmp_path, client=CLIENT)
 
