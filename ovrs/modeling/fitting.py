@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -76,21 +76,21 @@ def load_state_dict(module: nn.Module, state: Mapping[str, Tensor], origin: str,
     """
     own = module.state_dict()
     # Weights for training on another class list never stand in the way; the module itself leaves them out.
-    counted = [name for name in own if "back_projection." not in name]
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
-    missing = [name for name in counted if name not in state and (name in parameters or not name.endswith(HARMLESS))]
+    needed = [n for n in own if "back_projection." not in n and (n in parameters or not n.endswith(HARMLESS))]
+    missing = [name for name in needed if name not in state]
     unknown = [name for name in state if name not in own and not name.endswith(HARMLESS) and "back_projection." not in name]
     shared = [name for name in state if name in own]
     misfit = [_misfit(name, state[name], own[name]) for name in shared if "back_projection." not in name]
     wrong = [text for text in misfit if text]
     tolerated = published and len(unknown) <= TOLERATED * len(state)
     parts = [
-        _list("missing", missing, own),
+        _list("missing", missing, needed),
         "" if tolerated else _list("not of this model", unknown, state),
         f"{len(wrong)} of another kind ({_cut(wrong)})" if wrong else "",
     ]
     if any(parts):
-        foreign = recognise(state) if 2 * (len(missing) + len(wrong)) > len(counted) else ""
+        foreign = recognise(state) if 2 * (len(missing) + len(wrong)) > len(needed) else ""
         hint = f"; the file looks like {foreign}" if foreign else ""
         raise WeightsError(f"{origin}: does not fit the configured model: {'; '.join(part for part in parts if part)}{hint}")
     if unknown:
@@ -150,18 +150,21 @@ def _grouped(names: Collection[str], universe: Collection[str]) -> list[str]:
 
     Where that leaves too many to read, by the first parts of their names.
     """
-    chosen, inside, meant = set(names), Counter[str](), Counter[str]()
-    for name in universe:
-        inside.update(_prefixes(name))
-    for name in chosen:
-        meant.update(_prefixes(name))
-    groups = Counter(next((prefix for prefix in _prefixes(name) if meant[prefix] == inside[prefix]), name) for name in names)
-    deepest = max(name.count(".") for name in names)
-    for depth in range(deepest, 0, -1):
+    inside = Counter(prefix for name in universe for prefix in _prefixes(name))
+    meant = Counter(prefix for name in names for prefix in _prefixes(name))
+    groups = _by(names, lambda name: next((prefix for prefix in _prefixes(name) if meant[prefix] == inside[prefix]), name))
+    for depth in range(max(name.count(".") for name in names), 0, -1):
         if len(groups) <= SHOWN:
             break
-        groups = Counter(".".join([*name.split(".")[:-1][:depth], ""]) or name for name in names)
-    return [f"{count} under {group}*" if group.endswith(".") else group for group, count in groups.items()]
+        groups = _by(names, lambda name, depth=depth: (_prefixes(name)[:depth] or [name])[-1])  # type: ignore[misc]
+    return [f"{len(members)} under {group}*" if len(members) > 1 else members[0] for group, members in groups.items()]
+
+
+def _by(names: Collection[str], group_of: Callable[[str], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(group_of(name), []).append(name)
+    return groups
 
 
 def _prefixes(name: str) -> list[str]:
