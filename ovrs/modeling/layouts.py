@@ -1,10 +1,11 @@
-"""The state-dict layouts of the public CAT-Seg and OVRS, name by name, in both directions."""
+"""The state-dict layouts of the public CAT-Seg and OVRS, name by name, in both directions (ViT-B/16 and ViT-L/14 alike)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from ovrs.errors import WeightsError
@@ -41,8 +42,9 @@ _ATTENTION_AWARE: tuple[tuple[str, str], ...] = tuple(
 )
 LAYOUTS: dict[str, tuple[tuple[str, str], ...]] = {"catseg": _COMMON, "ovrs": _ATTENTION_AWARE + _COMMON}
 
-# Buffers that the public code stores though they follow from the window size.
+# Buffers that the public code stores though they follow from its sizes: a grid of 24 x 24, windows of 12, shifted by 6.
 _DERIVED = (".attn_mask",)
+GRID, WINDOW, SHIFT = 24, 12, 6
 
 
 def from_layout(state: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
@@ -56,19 +58,52 @@ def from_layout(state: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
 
 
 def to_layout(state: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
-    """Our state dict under the published names (their stored attention masks are not written: their loader rebuilds them)."""
+    """Our state dict under the published names, with the attention masks that they store.
+
+    Back-projection has no place there and is left out: only training needs it.
+
+    Raises:
+        WeightsError: the layout is unknown, or has no place for a tensor: of a guidance encoder, for example.
+    """
     # Where two of their prefixes become one of ours (the class block), the parameter's name tells which it was.
     inner = re.compile(r"^refinement\.(\d+)\.classes\.([qkv])\.")
     table = tuple((ours, theirs) for theirs, ours in _table(layout) if ".attention.attention." not in theirs)
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
+        if name.startswith("back_projection."):
+            continue
         found = inner.match(name)
         if found:
             theirs = f"{_TRANSFORMER}layers.{found[1]}.attention.attention.{name[found.end() - 2 :]}"
         else:
             theirs = _rename(name, table, layout)
         renamed[theirs] = value
-    return renamed
+    blocks = [
+        name.removesuffix("block_2.attn.q.weight") for name in renamed if name.endswith("swin_block.block_2.attn.q.weight")
+    ]
+    return {**renamed, **{f"{block}block_2.attn_mask": shifted_mask() for block in blocks}}
+
+
+def shifted_mask() -> Tensor:
+    """The mask of shifted windows as the public code stores it [windows, tokens, tokens]: 0, or -100 between strangers."""
+    # After the roll an axis ends with what came from its other side; all before the last window was neighbours anyway.
+    region = torch.zeros(GRID, dtype=torch.long)
+    region[-WINDOW:-SHIFT], region[-SHIFT:] = 1, 2
+    number = (region[:, None] * 3 + region).unfold(0, WINDOW, WINDOW).unfold(1, WINDOW, WINDOW).reshape(-1, WINDOW * WINDOW)
+    return torch.where(number[:, :, None] == number[:, None, :], 0.0, -100.0)
+
+
+def differences(source: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Names whose tensors are not the same in both, bit for bit, kind included."""
+    both = [name for name in source if name in other]
+    differ = [name for name in both if source[name].dtype != other[name].dtype or not _same_bits(source[name], other[name])]
+    return sorted({*differ, *(source.keys() ^ other.keys())})
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    return torch.equal(one.contiguous().view(-1).view(torch.uint8), other.contiguous().view(-1).view(torch.uint8))
 
 
 def _table(layout: str) -> tuple[tuple[str, str], ...]:

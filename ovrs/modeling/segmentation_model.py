@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -179,10 +180,15 @@ class SegmentationModel(nn.Module, ABC):
             vocabulary: the score of a class is that of its best word. A background given by a threshold is a channel of
                 that constant.
         """
-        images = self._squeeze(images.to(self.device, torch.float32))
-        images = pad_to_multiple(images, self.size_divisor)
         with self.autocast():
-            logits = self.logits(images, self.text_features(vocabulary.rows)).float()
+            text = self.text_features(vocabulary.rows)
+        return self.scores_of(images.to(self.device, torch.float32), text, vocabulary)
+
+    def scores_of(self, images: Tensor, text: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """As :meth:`scores`, of words that are embedded already: ``text`` [len(vocabulary.rows), P, C]."""
+        images = pad_to_multiple(self._squeeze(images), self.size_divisor)
+        with self.autocast():
+            logits = self.logits(images, text).float()
         return _rows_to_names(logits, vocabulary)
 
     @torch.no_grad()
@@ -215,7 +221,7 @@ def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
     """[B, rows, h, w] -> [B, names, h, w]: the words of each name together; a threshold becomes a constant channel."""
     owners = vocabulary.row_classes
     if len(owners) > len(set(owners)):  # the rows of a name stand together
-        counts = torch.bincount(torch.tensor(owners)).tolist()
+        counts = [len(list(rows)) for _, rows in groupby(owners)]
         groups = logits.split(counts, dim=1)
         logits = torch.stack([_together(words, vocabulary.synonyms) for words in groups], dim=1)
     if vocabulary.background.policy == "threshold":

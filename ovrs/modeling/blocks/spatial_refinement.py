@@ -102,7 +102,8 @@ class GuidedWindowAttention(nn.Module):
             return None
         rows, columns = _regions(height, windows[0], shifts[0]), _regions(width, windows[1], shifts[1])
         number = rows[:, None] * REGIONS + columns[None, :]
-        tiles = number.reshape(len(rows) // windows[0], windows[0], len(columns) // windows[1], windows[1])
+        down, across = number.shape[0] // windows[0], number.shape[1] // windows[1]
+        tiles = number.reshape(down, windows[0], across, windows[1])
         tiles = tiles.transpose(1, 2).flatten(0, 1).flatten(1)
         apart = tiles[:, :, None] != tiles[:, None, :]
         mask = torch.zeros(apart.shape).masked_fill_(apart, float("-inf"))

@@ -1,0 +1,101 @@
+"""The header of exported weights: what they are, readable without loading them, and compared with a configuration on loading."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from detectron2.config import CfgNode
+
+import ovrs
+from ovrs.modeling.checkpoints import read_metadata
+from ovrs.vocabulary import Vocabulary
+
+PACKAGES = ("torch", "open_clip_torch", "timm", "segment-anything")
+# Keys of MODEL that say where files lie or how memory is used, not what the weights mean.
+PASSING = ("WEIGHTS", "DEVICE", "PRECISION", "CLASS_CHUNK", "TRAIN", "STEM_WEIGHTS", "CACHE", "CACHE_PRECISION", "FOLD_PADDING")
+OURS = (
+    "META_ARCHITECTURE",
+    "PROMPTS",
+    "FIXED_SIZE",
+    "MAX_CLASSES",
+    "VISION_LANGUAGE",
+    "GUIDANCE",
+    "COST",
+    "REFINEMENT",
+    "DECODER",
+)
+
+
+def about_configuration(cfg: CfgNode) -> dict[str, str]:
+    """``architecture`` (YAML of the keys that the weights depend on), ``versions`` (JSON), ``version`` and ``date``."""
+    return {
+        "architecture": yaml.safe_dump(architecture(cfg), sort_keys=False),
+        "versions": json.dumps(_versions()),
+        "version": ovrs.__version__,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def about_classes(vocabulary: Vocabulary) -> dict[str, str]:
+    """``classes``: JSON, a name and whether training saw its labels for each."""
+    return {"classes": json.dumps([{"name": cls.name, "seen": cls.seen} for cls in vocabulary.classes], ensure_ascii=False)}
+
+
+def architecture(cfg: CfgNode) -> dict[str, Any]:
+    """The keys under ``MODEL`` that decide what weights mean, as plain values."""
+    return {key: _plain(cfg.MODEL[key]) for key in OURS}
+
+
+def contradictions(cfg: CfgNode, path: str | os.PathLike[str]) -> list[str]:
+    """Keys in which a configuration contradicts the header of a weights file, with both values; empty without a header."""
+    if Path(path).suffix != ".safetensors":
+        return []
+    stored = read_metadata(path).get("architecture")
+    try:
+        theirs = dict(_leaves(yaml.safe_load(stored))) if stored else {}
+    except (yaml.YAMLError, AttributeError):
+        return ["its header's architecture is not readable"]
+    ours = dict(_leaves(architecture(cfg)))
+    unused = _unused(ours)
+    return [
+        f"MODEL.{key} is {ours[key]!r}, the weights are of {value!r}"
+        for key, value in theirs.items()
+        if key in ours and ours[key] != value and not key.startswith(unused)
+    ]
+
+
+def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
+    """Prefixes of keys that this configuration does not read."""
+    unused = () if ours.get("VISION_LANGUAGE.NAME") == "small" else ("VISION_LANGUAGE.SMALL.",)
+    return (*unused, "REFINEMENT.POOLING_")  # pooling is a choice of evaluation
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, CfgNode):
+        return {key: _plain(inner) for key, inner in value.items() if key not in PASSING}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
