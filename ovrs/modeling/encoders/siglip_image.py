@@ -116,4 +116,7 @@ def _unfit(visual: TimmModel) -> str:
         absent += [attn.q_norm, attn.k_norm, attn.norm, getattr(attn, "gate", None)]
     if trunk.num_prefix_tokens or len(visual.head) or any(not isinstance(part, nn.Identity | None) for part in absent):
         return "prefix tokens, a further head, or attention that is normalised or gated"
-    return "" if isinstance(pool.q, nn.Linear) and pool.mlp is not None else "pooling without projections"
+    projections = [pool.q, pool.kv, *(block.attn.qkv for block in trunk.blocks)]
+    if pool.mlp is None or any(not isinstance(part, nn.Linear) or part.bias is None for part in projections):
+        return "attention or pooling without its projections and their biases"
+    return ""
