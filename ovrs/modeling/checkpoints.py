@@ -8,24 +8,10 @@ from torch import nn
 
 from ovrs.errors import WeightsError
 from ovrs.modeling.encoders.guidance import GuidanceEncoder, SamGuidance
-from ovrs.modeling.encoders.published_names import from_clip_names, split_fused_attention, vision_language_state
+from ovrs.modeling.encoders.published_names import vision_language_state
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.fitting import load_state_dict
-from ovrs.modeling.weights_files import read_content, read_metadata, read_state_dict, state_dict_of, write_state_dict
-
-__all__ = [
-    "from_clip_names",
-    "load_sam",
-    "load_state_dict",
-    "load_vision_language",
-    "load_weights",
-    "read_content",
-    "read_metadata",
-    "read_state_dict",
-    "split_fused_attention",
-    "state_dict_of",
-    "write_state_dict",
-]
+from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict  # noqa: F401 - two for callers that move
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from ovrs.errors import WeightsError
-from ovrs.modeling.checkpoints import load_sam, load_state_dict, read_content, read_state_dict, state_dict_of
+from ovrs.modeling.checkpoints import load_sam
 from ovrs.modeling.encoders.guidance import PyramidGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
+from ovrs.modeling.fitting import load_state_dict
+from ovrs.modeling.weights_files import read_content, read_state_dict, state_dict_of
 
 # EfficientNet-Lite0 (Apache-2.0): 18 MB and 75 % on ImageNet. It is to a mini model what CLIP's and SAM's pre-training are
 # to a full one.

@@ -10,7 +10,7 @@ from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
 from ovrs.engine.trainer import Trainer
 from ovrs.errors import ConfigError, WeightsError
-from ovrs.modeling.checkpoints import read_state_dict
+from ovrs.modeling.weights_files import read_state_dict
 
 AVERAGED = ["SOLVER.EMA_DECAY", "0.5"]
 

@@ -8,18 +8,12 @@ from parts import tiny_aeroseg, tiny_sam
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
-from ovrs.modeling.checkpoints import (
-    load_sam,
-    load_state_dict,
-    load_vision_language,
-    load_weights,
-    read_metadata,
-    read_state_dict,
-    split_fused_attention,
-    write_state_dict,
-)
+from ovrs.modeling.checkpoints import load_sam, load_vision_language, load_weights
 from ovrs.modeling.encoders.backbones import build_backbone
+from ovrs.modeling.encoders.published_names import split_fused_attention
+from ovrs.modeling.fitting import load_state_dict
 from ovrs.modeling.pretrained import load_backbone
+from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
 
 def same(a, b):

@@ -11,8 +11,9 @@ from detectron2.modeling import build_model
 
 from ovrs.config import load_config
 from ovrs.errors import WeightsError
-from ovrs.modeling.checkpoints import load_weights, read_state_dict
+from ovrs.modeling.checkpoints import load_weights
 from ovrs.modeling.layouts import from_layout, to_layout
+from ovrs.modeling.weights_files import read_state_dict
 from ovrs.vocabulary import Vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]

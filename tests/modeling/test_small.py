@@ -9,12 +9,13 @@ from parts import PATCH, tiny_vision_language
 
 from ovrs.config import load_config
 from ovrs.errors import ConfigError
-from ovrs.modeling.checkpoints import load_vision_language, load_weights, write_state_dict
+from ovrs.modeling.checkpoints import load_vision_language, load_weights
 from ovrs.modeling.dense_alignment import DenseAlignment
 from ovrs.modeling.encoders.backbones import convolutional_stem
 from ovrs.modeling.encoders.text import SentenceEncoder
 from ovrs.modeling.encoders.vision_language import build_small
 from ovrs.modeling.segmentation_model import PixelNormalization
+from ovrs.modeling.weights_files import write_state_dict
 from ovrs.vocabulary import Vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]

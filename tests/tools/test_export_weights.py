@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ovrs.modeling.checkpoints import read_metadata, read_state_dict
+from ovrs.modeling.weights_files import read_metadata, read_state_dict
 
 path = Path(__file__).parents[2] / "tools" / "export_weights.py"
 spec = importlib.util.spec_from_file_location("export_weights", path)
