@@ -1,14 +1,14 @@
-"""Convert checkpoints between the layouts of the published CAT-Seg and OVRS and this code base's, in both directions.
+r"""Convert checkpoints between the layouts of the published CAT-Seg and OVRS and this code base's, in both directions.
 
     python tools/convert_checkpoint.py model_final.pth catseg.safetensors --layout catseg --check
     python tools/convert_checkpoint.py output/model_final.pth theirs.pth --to catseg --check
-    python tools/convert_checkpoint.py model_final.pth start.safetensors --layout catseg \\
+    python tools/convert_checkpoint.py model_final.pth start.safetensors --layout catseg \
         --for-config configs/aeroseg/aeroseg_vitb16_saml.yaml --opts MODEL.GUIDANCE.WEIGHTS sam_vit_l_0b3195.pth
 
 --layout reads a published file (a state dict, or Detectron2's with one under "model"; or .safetensors) and writes ours as
-.safetensors: use it as MODEL.WEIGHTS of configs/baselines/catseg_vitb16.yaml and its neighbours. --to writes ours in a published
-layout, as Detectron2 does. --check converts the result back and compares it with SOURCE bit for bit. --for-config starts another
-system from a published file: it builds that system, puts in what fits, prints the rest, and writes all of it.
+.safetensors: use it as MODEL.WEIGHTS of configs/baselines/catseg_vitb16.yaml and its neighbours. --to writes ours in a
+published layout, as Detectron2 does. --check converts the result back and compares it with SOURCE bit for bit. --for-config
+starts another system from a published file: it builds that system, puts in what fits, prints the rest, and writes all of it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from torch import Tensor
 import ovrs
 from ovrs.errors import ConfigError, OutputError, OvrsError, WeightsError
 from ovrs.files import written_whole
-from ovrs.modeling.checkpoints import read_state_dict, write_state_dict
 from ovrs.modeling.header import about_configuration
 from ovrs.modeling.initialisation import initialise
 from ovrs.modeling.layouts import LAYOUTS, differences, from_layout, to_layout
+from ovrs.modeling.weights_files import read_state_dict, write_state_dict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,10 +5,10 @@ r"""Turn a training checkpoint into weights to share: safetensors, without the o
         --about "data=procedural scenes"
     python tools/export_weights.py --show configs/mini/aeroseg.safetensors
 
-With --config-file the header holds the configuration (architecture), the classes of DATASETS.TRAIN with which of them were seen,
-the data sets and the versions of the packages; a system built from another configuration warns of what contradicts it. Where the
-training kept a running average of its weights (SOLVER.EMA_DECAY), the average is what is exported. They load like any other:
-MODEL.WEIGHTS, or --weights of the demo. Half precision is widened again when it is loaded.
+With --config-file the header holds the configuration (architecture), the classes of DATASETS.TRAIN and which of them were
+seen, the data sets and the versions of the packages; a system built from another configuration warns of what contradicts it.
+Where the training kept a running average of its weights (SOLVER.EMA_DECAY), the average is what is exported. They load like any
+other: MODEL.WEIGHTS, or --weights of the demo. Half precision is widened again when it is loaded.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import ovrs
 from ovrs.config import load_config
 from ovrs.data.catalog import register_files, vocabulary_of
 from ovrs.errors import OutputError, OvrsError
-from ovrs.modeling.checkpoints import read_metadata, read_state_dict, write_state_dict
 from ovrs.modeling.header import about_classes, about_configuration
+from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -39,7 +39,7 @@ def main() -> None:
         subprocess.run(build, check=True)
         pin("core", [], Path(wheels))
         # The extras that people use on their own machines are tested too; a cluster is not.
-        pin("dev", ["--extra", "dev", "--extra", "demo", "--extra", "vector"], Path(wheels))
+        pin("dev", ["--extra", "dev", "--extra", "demo", "--extra", "vector", "--extra", "export"], Path(wheels))
 
 
 if __name__ == "__main__":

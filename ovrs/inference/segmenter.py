@@ -150,8 +150,10 @@ class Segmenter:
         model = build_model(cfg)
         if weights != RANDOM_WEIGHTS:
             from ovrs.modeling.checkpoints import load_weights
+            from ovrs.modeling.header import warn_of_contradictions
 
             load_weights(model, weights)
+            warn_of_contradictions(cfg, weights)
         model.eval()
         return cls(
             SystemTiles(model),

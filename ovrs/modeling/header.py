@@ -1,8 +1,9 @@
-"""The header of exported weights: what they are, readable without loading them, and compared with a configuration on loading."""
+"""The header of exported weights: what they are, readable without loading them, and compared with a configuration."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,8 +15,10 @@ import yaml
 from detectron2.config import CfgNode
 
 import ovrs
-from ovrs.modeling.checkpoints import read_metadata
+from ovrs.modeling.weights_files import read_metadata
 from ovrs.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "segment-anything")
 # Keys of MODEL that say where files lie or how memory is used, not what the weights mean.
@@ -69,6 +72,13 @@ def contradictions(cfg: CfgNode, path: str | os.PathLike[str]) -> list[str]:
         for key, value in theirs.items()
         if key in ours and ours[key] != value and not key.startswith(unused)
     ]
+
+
+def warn_of_contradictions(cfg: CfgNode, path: str | os.PathLike[str]) -> None:
+    """Log where a configuration contradicts the header of weights that fit by shape, and so would be read wrongly unnoticed."""
+    wrong = contradictions(cfg, path)
+    if wrong:
+        logger.warning("%s was trained with other settings than the configuration's: %s", path, "; ".join(wrong))
 
 
 def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:

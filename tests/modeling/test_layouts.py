@@ -13,10 +13,12 @@ from ovrs.modeling import aeroseg  # noqa: F401 - registers the system
 from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.spatial_refinement import GuidedWindowAttention
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
-from ovrs.modeling.checkpoints import load_weights, read_metadata, read_state_dict, write_state_dict
+from ovrs.modeling.checkpoints import load_weights
 from ovrs.modeling.initialisation import initialise, spread_kernel
 from ovrs.modeling.layouts import differences, from_layout, shifted_mask, to_layout
+from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
+PARTS = ("channel", "spatial")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "modeling")]
 

@@ -1,0 +1,89 @@
+"""A system bound to one vocabulary: its words embedded once, its text tower left behind. What ``tools/export.py`` writes."""
+
+from __future__ import annotations
+
+import math
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ovrs.modeling.aeroseg import AerOSeg
+from ovrs.modeling.blocks.spatial_refinement import GuidedWindowAttention
+from ovrs.modeling.encoders.guidance import SamGuidance
+from ovrs.modeling.segmentation_model import SegmentationModel
+from ovrs.modeling.windows import resize
+from ovrs.vocabulary import Vocabulary
+
+LARGEST = 8192  # pixels a side that an open size may have
+
+
+class FixedVocabulary(nn.Module):
+    """Images to scores of one vocabulary, as a graph of tensors alone.
+
+    Args:
+        model: shares its weights with this module and is not changed.
+        vocabulary: its words are embedded here; synonyms and background count as they do in the model.
+        full_size: enlarge the scores to the image's size; otherwise they stay at four a patch.
+    """
+
+    text: Tensor
+
+    def __init__(self, model: SegmentationModel, vocabulary: Vocabulary, *, full_size: bool = False) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.full_size = full_size
+        with torch.no_grad():
+            text = model.text_features(vocabulary.rows).clone()
+        self.system = _image_path(model)
+        self.register_buffer("text", text)
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """``image`` uint8 [B, 3, H, W] RGB -> scores in 0..1 [B, len(vocabulary), h, w].
+
+        h and w are four a patch of the image (or of the fixed size to which it is squeezed), or H and W with ``full_size``.
+        """
+        scores = self.system.scores_of(image.float(), self.text, self.vocabulary).sigmoid()
+        return resize(scores, (image.shape[2], image.shape[3])) if self.full_size else scores
+
+    def multiple(self) -> int:
+        """What open sides must be multiples of, in pixels: no patch, window or guidance stride is cut, so nothing is padded."""
+        if self.system.fixed_size:
+            return 1
+        windows = {module.window for module in self.modules() if isinstance(module, GuidedWindowAttention)}
+        guidance = getattr(self.system, "guidance_encoder", None)
+        stride = guidance.stride if guidance is not None and not self.system.guidance_size else 1
+        return math.lcm(self.system.size_divisor * math.lcm(*windows), stride)
+
+    def smallest(self) -> int:
+        """The least open side: more than one window, since a single one is not shifted."""
+        return 32 if self.system.fixed_size else 2 * self.multiple()
+
+    def why_fixed(self) -> str:
+        """Why height and width cannot be left open; "" where they may."""
+        system = self.system
+        if system.fixed_size or not isinstance(system, AerOSeg):
+            return ""
+        if isinstance(system.guidance_encoder, SamGuidance) and not system.guidance_size:
+            return "SAM's encoder pads its windows, and stretches its relative positions, by rules that branch on the size"
+        return ""
+
+
+def _image_path(model: SegmentationModel) -> Any:
+    """The same modules without those that no image passes: the text tower, and what only training needs."""
+    system, encoder = _shell(model), _shell(model.vision_language)
+    encoder._modules["text_tower"] = nn.Identity()
+    system._modules["vision_language"] = encoder
+    if "back_projection" in system._modules:
+        system._modules["back_projection"] = None
+    return system.eval()
+
+
+def _shell(module: nn.Module) -> Any:
+    """A shallow copy whose children can be exchanged."""
+    shell = copy(module)
+    shell.__dict__["_modules"] = dict(module._modules)
+    return shell

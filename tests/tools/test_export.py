@@ -1,0 +1,109 @@
+"""Exports for a fixed vocabulary give PyTorch's scores, at sizes that the example did not have."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovrs.errors import OutputError
+from ovrs.inference import exporting
+from ovrs.inference.fixed_vocabulary import FixedVocabulary
+from ovrs.modeling.blocks.class_refinement import ClassRefinement
+from ovrs.modeling.blocks.refinement import RefinementBlock
+from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
+from ovrs.vocabulary import Background, Vocabulary
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "modeling")]
+
+import export  # noqa: E402
+from parts import randomize, tiny_aeroseg  # noqa: E402
+
+VOCABULARY = Vocabulary.parse("ship|boat, bridge, water").with_background(Background("threshold", threshold=0.4))
+
+
+def tiny(**changes):
+    block = RefinementBlock(
+        spatial=SpatialRefinement(dim=32, guidance_dim=16, heads=2, window=2),
+        classes=ClassRefinement(dim=32, text_dim=16, heads=2, padding=12),
+    )
+    settings = {"guidance": "clip", "refinement": torch.nn.ModuleList([block]), "back_projection": None, "max_classes": 3}
+    return randomize(tiny_aeroseg(**{**settings, **changes}), seed=3).eval()
+
+
+def expected(model, image):
+    with torch.no_grad():
+        return model.scores(image, VOCABULARY).sigmoid()
+
+
+@pytest.fixture(scope="module")
+def traced():
+    model = tiny()
+    module = FixedVocabulary(model, VOCABULARY)
+    return model, module, exporting.trace(module, (40, 48))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+def test_a_written_file_gives_the_scores_of_pytorch_at_other_sizes(traced, tmp_path, suffix):
+    if suffix == ".onnx":
+        for name in ("onnx", "onnxscript", "onnxruntime"):
+            pytest.importorskip(name)
+    model, module, exported = traced
+    path = tmp_path / "new" / f"harbour{suffix}"
+    exporting.write(exported, module, path, export.describe(module, 0.5))
+    run = exporting._runner(path)
+    assert not exported.fixed and module.multiple() == 16
+    for size in ((48, 48), (64, 32), (32, 96)):
+        image = exporting.picture(size, 1)
+        torch.testing.assert_close(run(image), expected(model, image), rtol=0, atol=1e-5)
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert [entry["name"] for entry in about["classes"]] == ["ship", "bridge", "water", "background"]
+    assert about["classes"][0]["words"] == ["ship", "boat"] and about["input"]["metres_a_pixel"] == 0.5
+    assert about["sizes"]["height"] == {"multiple_of": 16, "least": 32, "most": exporting.LARGEST}
+    assert max(about["agreement"]["error"].values()) < exporting.TOLERANCE
+    assert sorted(file.name for file in path.parent.iterdir() if file.suffix != ".data") == sorted([path.name, "harbour.json"])
+
+
+def test_the_module_is_the_model_and_leaves_it_as_it_was():
+    model = tiny()
+    image = exporting.picture((32, 48), 2)
+    before = expected(model, image)
+    module = FixedVocabulary(model, VOCABULARY)
+    torch.testing.assert_close(module(image), before)
+    assert module(image).shape == (2, 4, 16, 24) and not any("text_tower" in name for name in module.state_dict())
+    assert FixedVocabulary(model, VOCABULARY, full_size=True)(image).shape == (2, 4, 32, 48)
+    torch.testing.assert_close(expected(model, image), before)
+
+
+def test_sam_keeps_its_size_and_says_why():
+    module = FixedVocabulary(tiny(guidance="sam"), VOCABULARY)
+    assert "SAM" in module.why_fixed()
+    assert not FixedVocabulary(tiny(guidance="sam", guidance_size=64), VOCABULARY).why_fixed()
+    assert not FixedVocabulary(tiny(guidance="sam", fixed_size=64), VOCABULARY).why_fixed()
+
+
+def test_nothing_is_written_that_does_not_agree(tmp_path, monkeypatch):
+    module = FixedVocabulary(tiny(), VOCABULARY)
+    program = type("Program", (), {"example_inputs": ((exporting.picture((32, 32), 1),), {})})()
+    monkeypatch.setattr(torch.export, "save", lambda program, path: Path(path).write_bytes(b"x"))
+    monkeypatch.setattr(exporting, "_runner", lambda path: lambda image: module(image) * 0.9)
+    with pytest.raises(OutputError, match="differ from PyTorch's"):
+        exporting.write(exporting.Exported(program, (32, 32), "as asked"), module, tmp_path / "x.pt2", {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--vocab", "ship", "--output", "x.bin"], ".onnx or .pt2"),
+        (["--vocab", "ship", "--output", "x.pt2", "--weights", "none.pth"], "none.pth"),
+        (["--vocab", "ship", "--output", "x.pt2", "--batch", "0"], "--batch"),
+    ],
+)
+def test_mistakes_are_said_and_nothing_is_written(tmp_path, capsys, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert export.main(arguments) == 2
+    assert says in capsys.readouterr().err and not list(tmp_path.iterdir())
