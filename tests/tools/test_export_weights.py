@@ -1,11 +1,16 @@
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from ovrs.config import load_config
+from ovrs.modeling.header import contradictions, warn_of_contradictions
 from ovrs.modeling.weights_files import read_metadata, read_state_dict
 
+MINI = Path(__file__).parents[2] / "configs" / "mini" / "aeroseg.yaml"
 path = Path(__file__).parents[2] / "tools" / "export_weights.py"
 spec = importlib.util.spec_from_file_location("export_weights", path)
 export_weights = importlib.util.module_from_spec(spec)
@@ -29,3 +34,44 @@ def test_mistakes_are_said_and_nothing_is_written(tmp_path, capsys, monkeypatch,
     monkeypatch.chdir(tmp_path)
     assert export_weights.main(arguments) == 2
     assert capsys.readouterr().err.startswith("error: ") and not list(tmp_path.iterdir())
+
+
+def mini(tmp_path, *arguments):
+    torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "m.pth")
+    target = tmp_path / "m.safetensors"
+    given = ["--config-file", str(MINI), *arguments]
+    assert export_weights.main([str(tmp_path / "m.pth"), str(target), *given]) == 0
+    return target
+
+
+def test_the_header_says_what_the_weights_are(tmp_path, capsys):
+    (tmp_path / "report.json").write_text(json.dumps({"scenes_val": {"mIoU": 51.5}}))
+    target = mini(tmp_path, "--licence", "research use", "--scores", str(tmp_path / "report.json"))
+    about = read_metadata(target)
+    assert yaml.safe_load(about["architecture"])["REFINEMENT"]["WINDOW"] == 6
+    assert {"name": "ship", "seen": True} in json.loads(about["classes"])
+    assert json.loads(about["versions"])["torch"] and about["licence"] == "research use" and about["data"] == "scenes_train"
+    assert json.loads(about["scores"])["scenes_val"]["mIoU"] == 51.5 and len(about["date"]) == 10
+    capsys.readouterr()
+    assert export_weights.main(["--show", str(target)]) == 0
+    assert "licence: research use" in capsys.readouterr().out
+
+
+def test_what_contradicts_the_header_is_named(tmp_path, caplog):
+    target = mini(tmp_path)
+    same = load_config(str(MINI))
+    assert not contradictions(same, target)
+    other = load_config(str(MINI), ["MODEL.PROMPTS", "photo", "MODEL.REFINEMENT.WINDOW", "4", "MODEL.CLASS_CHUNK", "1"])
+    warn_of_contradictions(other, target)
+    assert "MODEL.PROMPTS is 'photo', the weights are of 'remote_sensing'" in caplog.text
+    assert "MODEL.REFINEMENT.WINDOW is 4, the weights are of 6" in caplog.text and "CLASS_CHUNK" not in caplog.text
+    assert not contradictions(other, tmp_path / "m.pth")
+
+
+def test_scores_that_are_no_json_are_refused(tmp_path, capsys):
+    torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "m.pth")
+    assert (
+        export_weights.main([str(tmp_path / "m.pth"), str(tmp_path / "m.safetensors"), "--scores", str(tmp_path / "m.pth")])
+        == 2
+    )
+    assert "not readable as JSON" in capsys.readouterr().err and not (tmp_path / "m.safetensors").exists()
