@@ -27,7 +27,6 @@ from ovrs.modeling.published.entry import PublishedWeights
 from ovrs.modeling.published.hashes import check, stated_hash
 from ovrs.modeling.published.page import as_markdown
 from ovrs.modeling.published.table import PUBLISHED
-from ovrs.modeling.weights_files import read_state_dict
 
 PARTS = {"vision_language": "vision-language", "guidance": "guidance", "system": "system"}
 
@@ -142,6 +141,8 @@ def _verified(name: str, folder: Path) -> str:
         if not path.is_file():
             raise WeightsError(f"{name}: not in {folder}; python -m ovrs.weights fetch {name}")
     compared = check(path, entry, anew=True, progress=True) if entry else None
+    from ovrs.modeling.weights_files import read_state_dict  # takes torch, which the other commands need not wait for
+
     tensors = len(read_state_dict(path))
     if entry is None:
         hashed = "not a file of the table, no hash compared"

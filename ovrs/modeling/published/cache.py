@@ -6,8 +6,6 @@ import difflib
 import os
 from pathlib import Path
 
-import torch
-
 from ovrs.errors import WeightsError
 from ovrs.modeling.published.entry import PublishedWeights
 from ovrs.modeling.published.hashes import check
@@ -16,8 +14,10 @@ from ovrs.modeling.published.table import PUBLISHED
 
 def cache_folder() -> Path:
     """``$OVRS_CACHE``, or where torch hub keeps weights (``~/.cache/torch/hub/checkpoints``)."""
-    chosen = os.environ.get("OVRS_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(torch.hub.get_dir()) / "checkpoints"
+    if chosen := os.environ.get("OVRS_CACHE"):
+        return Path(chosen).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("TORCH_HOME") or f"{caches}/torch").expanduser() / "hub/checkpoints"
 
 
 def find_weights(name_or_path: str | os.PathLike[str]) -> Path:

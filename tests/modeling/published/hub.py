@@ -19,6 +19,7 @@ class Hub:
     Attributes:
         content: the file.
         ranges: whether parts can be asked for.
+        heeds: whether a part is given only of the version that was asked for.
         breaks_after: answers end after so many bytes, though the whole file was announced; each answer takes the next number.
         status: of every answer, where it is no file.
         stated: the sha256 that ``/linked`` states before it leads to the file on another host.
@@ -27,6 +28,7 @@ class Hub:
 
     content: bytes
     ranges: bool = True
+    heeds: bool = True
     tag: bool = True
     breaks_after: list[int] = field(default_factory=list)
     status: int = 200
@@ -80,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
     def file(self) -> None:
         hub, start = self.hub, 0
         wanted = self.headers.get("Range")
-        if wanted and hub.ranges and self.headers.get("If-Range") == self.etag():
+        if wanted and hub.ranges and (not hub.heeds or self.headers.get("If-Range") == self.etag()):
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
         self.give(hub.content, start)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from ovrs.config import load_config
 from ovrs.errors import ConfigError, WeightsError
@@ -44,11 +45,13 @@ def readings(monkeypatch):
 
 
 def test_the_cache_is_ovrs_cache_or_torch_hub_s_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("TORCH_HOME", raising=False)
     monkeypatch.setenv("OVRS_CACHE", "~/weights")
     assert cache_folder() == Path.home() / "weights"
     monkeypatch.delenv("OVRS_CACHE")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "hub/checkpoints"
+    for name, value in (("XDG_CACHE_HOME", None), ("XDG_CACHE_HOME", "caches"), ("TORCH_HOME", "torch")):
+        monkeypatch.setenv(name, str(tmp_path / value)) if value else monkeypatch.delenv(name, raising=False)
+        assert cache_folder() == Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def test_a_path_stays_a_path(tmp_path):

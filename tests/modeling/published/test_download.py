@@ -100,6 +100,22 @@ def test_a_file_that_changed_meanwhile_is_not_put_together_from_two(hub, tmp_pat
     assert fetch(entry(hub.address(), sha256=""), tmp_path, client=CLIENT).read_bytes() == hub.content
 
 
+def test_nor_where_the_host_gives_parts_of_any_version(hub, tmp_path):
+    hub.heeds, hub.breaks_after = False, [2_000_000]
+    with pytest.raises(WeightsError):
+        fetch(entry(hub.address(), sha256=""), tmp_path, client=CLIENT)
+    hub.content = bytes(reversed(CONTENT))
+    assert fetch(entry(hub.address(), sha256=""), tmp_path, client=replace(CLIENT, tries=2)).read_bytes() == hub.content
+
+
+def test_nor_where_it_does_not_say_which_version_it_gives(hub, tmp_path):
+    hub.heeds, hub.tag, hub.breaks_after = False, False, [2_000_000]
+    with pytest.raises(WeightsError):
+        fetch(entry(hub.address(), sha256=""), tmp_path, client=CLIENT)
+    hub.content = bytes(reversed(CONTENT))
+    assert fetch(entry(hub.address(), sha256=""), tmp_path, client=CLIENT).read_bytes() == hub.content
+
+
 def test_a_part_longer_than_the_file_is_dropped(hub, tmp_path):
     hub.breaks_after = [2_000_000]
     with pytest.raises(WeightsError):

@@ -10,6 +10,7 @@ from hub import CLIENT, Hub
 from safetensors.torch import save
 
 from ovrs import weights
+from ovrs.modeling import weights_files
 from ovrs.modeling.published import download
 from ovrs.modeling.published.table import PUBLISHED
 
@@ -86,7 +87,7 @@ def test_cache_may_be_another_folder(hub, tmp_path, capsys):
 def test_verify_does_not_read_a_file_whose_hash_is_wrong(hub, cache, capsys, monkeypatch):
     run(capsys, "fetch", NAME)
     (cache / PUBLISHED[NAME].file).write_bytes(CONTENT + b"x")
-    monkeypatch.setattr(weights, "read_state_dict", lambda path: pytest.fail("was parsed"))
+    monkeypatch.setattr(weights_files, "read_state_dict", lambda path: pytest.fail("was parsed"))
     code, _, err = run(capsys, "verify", NAME)
     assert code == 2 and "not dinov2/ViT-B-14 as published" in err
 
@@ -114,3 +115,12 @@ def test_help_teaches(capsys):
         weights.main(["--help"])
     out = capsys.readouterr().out
     assert stop.value.code == 0 and "OVRS_CACHE" in out and "MODEL.GUIDANCE.WEIGHTS sam/ViT-L" in out
+
+
+def test_an_interruption_is_no_traceback(hub, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(weights, "fetch", interrupted)
+    code, _, err = run(capsys, "fetch", NAME)
+    assert code == 130 and err == "interrupted; what came is kept, run it again to go on\n"
