@@ -11,7 +11,7 @@ from ovrs.modeling.encoders.guidance import GuidanceEncoder, SamGuidance
 from ovrs.modeling.encoders.published_names import vision_language_state
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.fitting import load_state_dict
-from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict  # noqa: F401 - two for callers that move
+from ovrs.modeling.weights_files import read_state_dict
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
