@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from ovrs.modeling.published.entry import CLIP, PublishedWeights
 from ovrs.modeling.published.transfer import Client
 
 CLIENT = Client(schemes=("http",), token_hosts=("127.0.0.1",), timeout=20.0, tries=1, pause=0.0)
+
+CONTENT = bytes(range(256)) * 12_000  # 3 MB, some blocks of a transfer
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def entry(address, **changes):
+    """A row of the table for what lies there."""
+    row = PublishedWeights(
+        name="family/model",
+        part="guidance",
+        architecture="sam_vit_b",
+        address=address,
+        file="model.pth",
+        licence="MIT",
+        source="a paper",
+        normalization=CLIP,
+        size=224,
+        patch=16,
+        megabytes=3,
+        sha256=SHA256,
+    )
+    return replace(row, **changes)
 
 
 @dataclass

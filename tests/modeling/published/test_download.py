@@ -10,15 +10,11 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from hub import CLIENT, Hub
+from hub import CLIENT, CONTENT, SHA256, Hub, entry
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.modeling.published.download import fetch
-from ovrs.modeling.published.entry import CLIP, PublishedWeights
 from ovrs.modeling.published.transfer import Client
-
-CONTENT = bytes(range(256)) * 12_000  # 3 MB, some blocks of a transfer
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture(autouse=True)
@@ -31,24 +27,6 @@ def no_proxy(monkeypatch):
 def hub():
     with Hub(CONTENT) as running:
         yield running
-
-
-def entry(address, **changes):
-    row = PublishedWeights(
-        name="family/model",
-        part="guidance",
-        architecture="sam_vit_b",
-        address=address,
-        file="model.pth",
-        licence="MIT",
-        source="a paper",
-        normalization=CLIP,
-        size=224,
-        patch=16,
-        megabytes=3,
-        sha256=SHA256,
-    )
-    return replace(row, **changes)
 
 
 def names(folder):
