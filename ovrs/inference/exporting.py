@@ -145,7 +145,7 @@ def _compare(exported: Exported, module: FixedVocabulary, run: Callable[[Tensor]
     for size in sizes:
         image = picture(size, batch)
         reference = module(image)
-        difference = (run(image) - reference).abs().max() / (reference.max() - reference.min()).clamp(min=1e-6)
+        difference = (run(image).detach() - reference).abs().max() / (reference.max() - reference.min()).clamp(min=1e-6)
         exported.error[size] = float(difference)
         if not exported.error[size] <= TOLERANCE:
             raise OutputError(

@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any
 
 import torch
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from ovrs.modeling.aeroseg import AerOSeg
@@ -69,6 +70,8 @@ class FixedVocabulary(nn.Module):
             return ""
         if isinstance(system.guidance_encoder, SamGuidance) and not system.guidance_size:
             return "SAM's encoder pads its windows, and stretches its relative positions, by rules that branch on the size"
+        if any(isinstance(module, Conv2dSame) for module in self.modules()):
+            return "the backbone's convolutions pad as TensorFlow's do, by an amount that follows from the size"
         return ""
 
 

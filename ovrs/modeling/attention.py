@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ovrs.modeling.precision import without_autocast
+
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """softmax(q k' / sqrt(d) + mask) v for [B, heads, L, d]; ``mask`` is added and may broadcast.
@@ -18,5 +20,5 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = N
         query, key, value = query.float(), key.float(), value.float()
     if mask is not None:
         mask = mask.to(query.dtype)
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device.type):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal).to(dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import IGNORED
+from ovrs.modeling.precision import without_autocast
 from ovrs.modeling.windows import InferenceSettings, catseg_scores, pad_to_multiple, resize, sliding_scores
 from ovrs.vocabulary import Synonyms, Vocabulary
 
@@ -164,10 +166,10 @@ class SegmentationModel(nn.Module, ABC):
             raise ValueError("no vocabulary: give one with the input, or to the model")
         return vocabulary
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[object]:
         """The autocast context of the configured precision, on whatever device the model is."""
         dtype = PRECISIONS[self.precision]
-        return torch.autocast(self.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+        return without_autocast(self.device.type) if dtype is None else torch.autocast(self.device.type, dtype=dtype)
 
     # ----------------------------------------------------------------- scores
 

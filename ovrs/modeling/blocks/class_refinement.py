@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovrs.modeling.blocks.classes import map_classes
+from ovrs.modeling.precision import without_autocast
 
 EPSILON = 1e-6
 
@@ -72,7 +73,7 @@ class ClassRefinement(nn.Module):
         result = x if torch.is_grad_enabled() else torch.empty_like(x)
         for part in self._parts(x.shape[1], chunk):
             query = self._feature(self.q, self.norm1(x[:, part]), text[:, part])
-            with torch.autocast(x.device.type, enabled=False):
+            with without_autocast(x.device.type):
                 weight = 1 / (torch.einsum("bnyxhd,byxhd->bnyxh", query, total) + EPSILON)
                 mixed = torch.einsum("bnyxhd,byxhde,bnyxh->bnyxhe", query, context, weight).flatten(-2)
             if torch.is_grad_enabled():
@@ -87,14 +88,14 @@ class ClassRefinement(nn.Module):
         for part in self._parts(x.shape[1], chunk):
             normed = self.norm1(x[:, part])
             key, value = self._feature(self.k, normed, text[:, part]), self._split(self.v(normed)).float()
-            with torch.autocast(x.device.type, enabled=False):
+            with without_autocast(x.device.type):
                 context = context + torch.einsum("bnyxhd,bnyxhe->byxhde", key, value)
                 total = total + key.sum(dim=1)
         assert isinstance(context, Tensor) and isinstance(total, Tensor)
         if extra:
             normed = self.norm1(self.padding_tokens)
             key, value = self._feature(self.k, normed, self.padding_guidance), self._split(self.v(normed)).float()
-            with torch.autocast(x.device.type, enabled=False):
+            with without_autocast(x.device.type):
                 context = context + extra * torch.einsum("bnhd,bnhe->bhde", key, value)[:, None, None]
                 total = total + extra * key.sum(dim=1)[:, None, None]
         return context, total

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ovrs.modeling.precision import without_autocast
+
 KEPT_SIZES = 16
 
 
@@ -37,7 +39,7 @@ class KeptPerSize:
 
     @staticmethod
     def _make(weight: Tensor, make: Callable[[], Tensor]) -> Tensor:
-        with torch.autocast(weight.device.type, enabled=False):
+        with without_autocast(weight.device.type):
             return make()
 
 

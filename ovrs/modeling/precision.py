@@ -1,0 +1,12 @@
+"""Leaving automatic mixed precision where a sum needs single precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[object]:
+    """A context without autocast on a kind of device; where there is none already, traced graphs get no region for it."""
+    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
