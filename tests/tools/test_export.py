@@ -11,6 +11,7 @@ from ovrs.errors import OutputError
 from ovrs.inference import exporting
 from ovrs.inference.fixed_vocabulary import FixedVocabulary
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
+from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.vocabulary import Background, Vocabulary
@@ -29,7 +30,14 @@ def tiny(**changes):
         spatial=SpatialRefinement(dim=32, guidance_dim=16, heads=2, window=2),
         classes=ClassRefinement(dim=32, text_dim=16, heads=2, padding=12),
     )
-    settings = {"guidance": "clip", "refinement": torch.nn.ModuleList([block]), "back_projection": None, "max_classes": 3}
+    settings = {
+        "rotations": (0, 1),
+        "cost_embedding": CostEmbedding(channels=8, dim=32, kernel=3),
+        "guidance": "clip",
+        "refinement": torch.nn.ModuleList([block]),
+        "back_projection": None,
+        "max_classes": 3,
+    }
     return randomize(tiny_aeroseg(**{**settings, **changes}), seed=3).eval()
 
 
