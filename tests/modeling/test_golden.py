@@ -87,11 +87,9 @@ def test_the_ovrs_layout_is_that_of_the_ovrs_setting():
 
 @pytest.mark.parametrize("layout", ["catseg", "ovrs"])
 def test_layouts_convert_there_and_back(layout):
-    names = {
-        name: torch.tensor(0.0) for name in json.loads((GOLDEN / f"{layout}_keys.json").read_text()) if "attn_mask" not in name
-    }
+    names = {name: torch.tensor(0.0) for name in json.loads((GOLDEN / f"{layout}_keys.json").read_text())}
     ours = from_layout(names, layout)
-    assert len(ours) == len(names)
+    assert len(ours) == sum("attn_mask" not in name for name in names)
     assert set(to_layout(ours, layout)) == set(names)
 
 
