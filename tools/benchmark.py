@@ -24,7 +24,7 @@ import torch
 from detectron2.modeling import build_model
 from torch import Tensor, nn
 
-import ovrs.modeling  # noqa: F401 - registers the systems
+import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.config import load_config
 from ovrs.errors import OvrsError
 from ovrs.vocabulary import Vocabulary

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-import ovrs.modeling  # noqa: F401 - registers the systems with Detectron2
+import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.data.catalog import vocabulary_of
 from ovrs.data.folds import evaluated_vocabulary
 from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import ovrs
-import ovrs.modeling  # registers the systems
+import ovrs.modeling.systems
 from ovrs.config import load_config
 from ovrs.errors import WeightsError
 from ovrs.inference.addresses import Remote

@@ -12,7 +12,7 @@ import yaml
 from detectron2.modeling import META_ARCH_REGISTRY
 from shrunk import NO_WEIGHT_FILES, SIDE, narrow_encoders, shrunk_config  # noqa: F401 - a fixture
 
-import ovrs.modeling  # noqa: F401 - registers the systems
+import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.config import load_config
 from ovrs.data.catalog import vocabulary_of
 from ovrs.data.description import read_description

@@ -9,7 +9,7 @@ import torch
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.solver import build_lr_scheduler
 
-import ovrs.modeling  # noqa: F401 - registers the systems
+import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.config import load_config
 from ovrs.engine.optimizer import build_optimizer
 

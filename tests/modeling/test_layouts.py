@@ -7,9 +7,9 @@ import pytest
 import torch
 from detectron2.modeling import META_ARCH_REGISTRY
 
+import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.config import load_config
 from ovrs.errors import WeightsError
-from ovrs.modeling import aeroseg  # noqa: F401 - registers the system
 from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.spatial_refinement import GuidedWindowAttention
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder

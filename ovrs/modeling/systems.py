@@ -1,0 +1,7 @@
+"""All systems: whoever imports this has them registered with Detectron2."""
+
+from ovrs.modeling.aeroseg import AerOSeg
+from ovrs.modeling.dense_alignment import DenseAlignment
+from ovrs.modeling.segmentation_model import SegmentationModel
+
+__all__ = ["AerOSeg", "DenseAlignment", "SegmentationModel"]
