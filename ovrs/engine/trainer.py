@@ -39,6 +39,7 @@ from ovrs.errors import ConfigError
 from ovrs.evaluation.evaluator import SegmentationEvaluator
 from ovrs.evaluation.settings import EvaluationSettings
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
+from ovrs.modeling.header import warn_of_contradictions
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +163,8 @@ class Trainer(DefaultTrainer):
         Without ``resume`` an earlier training in ``OUTPUT_DIR`` is set aside, with a warning.
         """
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if self.cfg.MODEL.WEIGHTS and not self.checkpointer.resumed_from:
+            warn_of_contradictions(self.cfg, self.cfg.MODEL.WEIGHTS)
         if not resume:
             comm.synchronize()  # all have read their weights, which may be those of the earlier training
             if comm.is_main_process():

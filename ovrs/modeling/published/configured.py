@@ -39,7 +39,8 @@ def configured_weights(weights: str, *, part: Part, architecture: str, mean: Seq
         )
     if entry.part != part:
         raise ConfigError(f"{section}.WEIGHTS: {weights} belongs in {SECTIONS[entry.part]}.WEIGHTS")
-    if entry.architecture != (architecture.split(".")[0] if architecture.startswith("timm:") else architecture):
+    untagged = architecture.split(".")[0] if architecture.startswith("timm:") else architecture
+    if entry.architecture not in (architecture, untagged):
         raise ConfigError(f"{section}.WEIGHTS: {weights} needs {section}.NAME {entry.architecture}, not {architecture}")
     for key, wanted, given in zip(("PIXEL_MEAN", "PIXEL_STD"), entry.normalization, (mean, std), strict=True):
         if any(abs(a - b) > 0.01 for a, b in zip(wanted, given, strict=True)):

@@ -63,11 +63,13 @@ def _timm(
     licence: str = "Apache-2.0",
     normalization: tuple[Channels, Channels] = IMAGENET,
     gsd: float | None = None,
+    tagged: bool = False,
 ) -> PublishedWeights:
+    # With timm's tag only where the architecture's name does not tell how positions are resized.
     return PublishedWeights(
         name=name,
         part="guidance",
-        architecture=f"timm:{model.split('.')[0]}",
+        architecture=f"timm:{model if tagged else model.split('.')[0]}",
         address=f"{_HUB}/timm/{model}/resolve/main/model.safetensors",
         file=f"{model}.safetensors",
         licence=licence,
@@ -114,6 +116,7 @@ GUIDANCE: tuple[PublishedWeights, ...] = (
         patch=8,
         megabytes=343,
         source="Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
+        tagged=True,
     ),
     _dinov2("vit_base_patch14_dinov2", "ViT-B-14", 346),
     _dinov2("vit_base_patch14_reg4_dinov2", "ViT-B-14", 346),
