@@ -7,13 +7,16 @@ import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ovrs.errors import WeightsError
 
 MOST_MEMBERS = 200_000  # a tensor is a member; the largest checkpoints of trainings have some thousands
 LARGEST_PICKLE = 64 * 2**20  # names and shapes of the tensors, not their values
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field
+_END = struct.Struct("<4s8xIIH")  # signature, then size and offset of the table, and the length of a comment
+_END_LOCATOR = struct.Struct("<4s4xQ4x")  # of the record for large archives: signature and offset
+_LARGE_END = struct.Struct("<4s36xQQ")  # signature, then size and offset of the table
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,13 @@ def open_archive(path: str | os.PathLike[str]) -> TorchArchive:
 
     Raises:
         WeightsError: truncated, no archive of PyTorch, or one that declares what it cannot hold: compressed weights (PyTorch
-            stores them as they are), more bytes than the file has, a name twice or one that leads out of the archive.
+            stores them as they are), more bytes than the file has, a name twice or one that leads out of the archive, a second
+            table.
     """
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            _check_end(path, file)
             entries = archive.infolist()
             _check_table(path, entries)
             script = any(_inner(entry) == "constants.pkl" for entry in entries)
@@ -88,12 +93,34 @@ def _is_code(entry: zipfile.ZipInfo) -> bool:
     return _inner(entry).startswith(("code/", "extra/"))
 
 
+def _check_end(path: Path, file: BinaryIO) -> None:
+    """Refuse an archive whose end does not point at the table right before it: another reader would see another table."""
+    size = path.stat().st_size
+    table_end = size - _END.size
+    signature, length, offset, comment = _read(file, _END, table_end)
+    locator, large = _read(file, _END_LOCATOR, table_end - _END_LOCATOR.size) if table_end > _END_LOCATOR.size else (b"", 0)
+    if locator == b"PK\x06\x07":
+        table_end -= _END_LOCATOR.size + _LARGE_END.size
+        signature, length, offset = _read(file, _LARGE_END, large)
+        sound = signature == b"PK\x06\x06" and large == table_end
+    else:
+        sound = signature == b"PK\x05\x06"
+    if not sound or comment or offset + length != table_end:
+        raise zipfile.BadZipFile("its end does not say where its table is")
+
+
+def _read(file: BinaryIO, record: struct.Struct, offset: int) -> tuple[Any, ...]:
+    file.seek(offset)
+    return record.unpack(file.read(record.size))
+
+
 def _check_table(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     if len(entries) > MOST_MEMBERS:
         raise WeightsError(f"{path}: the archive has {len(entries):,} members; no weights file has that many")
     names = [entry.filename for entry in entries]
     odd = [name for name in names if name.startswith("/") or "\\" in name or ".." in name.split("/")]
-    if odd or len(set(names)) != len(names) or len({name.partition("/")[0] for name in names}) > 1:
+    # PyTorch looks names up without regard to case.
+    if odd or len({name.lower() for name in names}) != len(names) or len({name.partition("/")[0] for name in names}) > 1:
         what = f"a name that leads out of it ({odd[0]!r})" if odd else "a name twice, or several folders at its top"
         raise WeightsError(f"{path}: the archive has {what}; PyTorch writes none like that, get the file from its publisher")
     compressed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED and not _is_code(entry)]
@@ -108,8 +135,7 @@ def _check_table(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _member(path: Path, file: BinaryIO, entry: zipfile.ZipInfo) -> Member:
-    file.seek(entry.header_offset)
-    signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    signature, name_length, extra_length = _read(file, _LOCAL_HEADER, entry.header_offset)
     offset = entry.header_offset + _LOCAL_HEADER.size + name_length + extra_length
     if signature != b"PK\x03\x04" or offset + entry.file_size > path.stat().st_size:
         raise zipfile.BadZipFile(f"{entry.filename} is not where the table says")

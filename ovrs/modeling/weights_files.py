@@ -19,8 +19,10 @@ from torch import Tensor
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
+from ovrs.modeling.pickle_descriptions import RefusedError
+from ovrs.modeling.rehearsal import rehearse
 from ovrs.modeling.script_archives import read_script_archive
-from ovrs.modeling.torch_archives import open_archive
+from ovrs.modeling.torch_archives import TorchArchive, open_archive
 
 # CVE-2025-32434 (before 2.6) ran code and CVE-2026-24747 (before 2.10) wrote beyond memory in torch.load(weights_only=True).
 SAFE_TORCH = (2, 10)
@@ -55,9 +57,9 @@ def read_content(path: str | os.PathLike[str]) -> Any:
         return {"model": _read_safetensors(path)}
     _require_safe_torch(path)
     if not start.startswith(b"PK"):
-        return _unpickled(path)  # what PyTorch wrote before 1.6
+        return _unpickled(path, path)  # what PyTorch wrote before 1.6
     archive = open_archive(path)
-    return {"model": read_script_archive(archive)} if archive.script else _unpickled(path, mmap=True)
+    return {"model": read_script_archive(archive)} if archive.script else _unpickled(path, archive, mmap=True)
 
 
 def _start_of(path: Path) -> bytes:
@@ -91,14 +93,15 @@ def _require_safe_torch(path: Path) -> None:
         )
 
 
-def _unpickled(path: Path, **how: bool) -> Any:
+def _unpickled(path: Path, rehearsed: TorchArchive | Path, **how: bool) -> Any:
     try:
+        rehearse(rehearsed)
         return torch.load(path, map_location="cpu", weights_only=True, **how)
     except Exception as error:  # torch raises many kinds; all mean that the file is not plain tensors
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        asked = re.search(r"GLOBAL (\S+)", str(error))
+        asked = str(error) if isinstance(error, RefusedError) else (re.findall(r"GLOBAL (\S+)", str(error)) or [""])[0]
         if asked:
-            reason = f"it asks for {asked[1].rstrip('.,')}, which could run code"
+            reason = f"it asks for {asked.rstrip('.,')}, which could run code or take endless memory"
         raise WeightsError(
             f"{path}: not readable as plain tensors (weights_only): {reason}; get the file again, or ask its publisher for "
             ".safetensors"
@@ -136,12 +139,12 @@ def state_dict_of(content: Any, path: str | os.PathLike[str]) -> dict[str, Tenso
     average = content.get("ema") if isinstance(content, Mapping) and "model" in content else None
     if isinstance(content, Mapping):
         content = content.get("model", content.get("state_dict", content))
-    named = isinstance(content, Mapping) and all(isinstance(name, str) for name in content)
-    if not named or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WeightsError(f"{path}: holds no state dict (names to tensors), neither at its top nor under model or state_dict")
-    state = dict(content)
+    state = dict(content) if isinstance(content, Mapping) else {}
     if isinstance(average, Mapping) and isinstance(average.get("weights"), Mapping):
         state.update(average["weights"])
+    named = all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
+    if not named or not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds no state dict (names to tensors), neither at its top nor under model or state_dict")
     _check_plain(state, Path(path))
     return state
 

@@ -1,6 +1,7 @@
 """Broken and hostile weights files and configurations run nothing, and say what they are and what to do."""
 
 import builtins
+import codecs
 import os
 import pickle
 import random
@@ -9,7 +10,7 @@ import struct
 import tempfile
 import warnings
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,30 @@ def overstated(path):
     path.write_bytes(text)
 
 
+def doubled(times):
+    """A byte written as two hexadecimal digits, those as four, and so on."""
+    call = Call(codecs.encode, "x", "latin1")
+    for _ in range(times):
+        call = Call(codecs.encode, call, "hex")
+    return call
+
+
+def two_tables(path):
+    """An archive with a harmless table for readers that look right before the end, and another where the end says."""
+    rezipped(path, zipfile.ZIP_DEFLATED)
+    compressed = path.read_bytes()
+    rezipped(path)
+    path.write_bytes(compressed[:-22] + path.read_bytes()[:-22] + compressed[-22:])
+
+
+def two_cases(path):
+    """An archive with a second ``data.pkl`` in capitals, which PyTorch could take for the first."""
+    rezipped(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        folder = archive.namelist()[0].partition("/")[0]
+        archive.writestr(f"{folder}/DATA.PKL", pickle.dumps(1, 2))
+
+
 def cut(path, save, share=0.6):
     save(path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
@@ -114,7 +139,7 @@ def sam():
 CORPUS = {
     "system.pth": (lambda path, canary: path.write_bytes(pickle.dumps(touch(canary), 2)), r"asks for posix\.system"),
     "eval.pth": (lambda path, canary: torch.save({"model": evaluate(canary)}, path), r"asks for .*eval.*run code"),
-    "getattr.pt": (lambda path, canary: torch.save(attribute(canary), path), r"asks for .*getattr"),
+    "getattr.pt": (lambda path, canary: torch.save(attribute(canary), path), r"asks for .*__import__"),
     "legacy.pth": (
         lambda path, canary: torch.save(touch(canary), path, _use_new_zipfile_serialization=False),
         r"asks for posix\.system",
@@ -190,7 +215,29 @@ CORPUS = {
     "number.pth": (lambda path, _: torch.save({1: torch.zeros(1)}, path), "holds no state dict"),
     "claims.pth": (lambda path, _: torch.save(state(weight=torch.zeros(1).expand(2**40)), path), "more than the file can"),
     "shell.pth": (lambda path, _: torch.save(state(weight=torch.zeros(2, 3, device="meta")), path), "no plain tensor"),
-    "sparse.pth": (lambda path, _: torch.save(state(weight=torch.eye(2, 3).to_sparse()), path), "no plain tensor"),
+    "sparse.pth": (
+        lambda path, _: torch.save(state(weight=torch.eye(2, 3).to_sparse()), path),
+        r"asks for torch\._utils\._rebuild_sparse_tensor",
+    ),
+    "bytes.pth": (
+        lambda path, _: torch.save(Call(bytearray, 2**31 - 1), path),
+        r"asks for .*\.bytearray, which could run code or take endless memory",
+    ),
+    "legacy_bytes.pth": (
+        lambda path, _: torch.save(Call(bytearray, 2**31 - 1), path, _use_new_zipfile_serialization=False),
+        r"asks for .*\.bytearray",
+    ),
+    "doubled.pth": (lambda path, _: torch.save(doubled(40), path), r"asks for _codecs\.encode"),
+    "counted.pth": (
+        lambda path, _: torch.save(Call(Counter, torch.zeros(1).expand(2**40)), path),
+        r"asks for collections\.Counter",
+    ),
+    "two_tables.pth": (lambda path, _: two_tables(path), "its end does not say where its table is"),
+    "case.pth": (lambda path, _: two_cases(path), "has a name twice"),
+    "average.pth": (
+        lambda path, _: torch.save({"model": state(), "ema": {"weights": {1: torch.zeros(1)}}}, path),
+        "holds no state dict",
+    ),
 }
 
 
@@ -212,6 +259,27 @@ def test_a_hostile_or_broken_file_runs_nothing_and_says_what_it_is(name, tmp_pat
     assert len(str(raised.value)) < 700
     assert not ran and not canary.exists()
     assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_what_takes_more_memory_for_each_byte_than_a_model_is_refused(new, tmp_path, monkeypatch):
+    torch.save([[] for _ in range(500)], tmp_path / "lists.pth", _use_new_zipfile_serialization=new)
+    torch.save(state(), tmp_path / "model.pth", _use_new_zipfile_serialization=new)
+    monkeypatch.setattr("ovrs.modeling.pickle_descriptions.MOST_OPERATIONS", 400)
+    with pytest.raises(WeightsError, match="asks for more than 400 operations of pickle"):
+        read_content(tmp_path / "lists.pth")
+    assert set(read_content(tmp_path / "model.pth")) == set(state())
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_plain_values_beside_the_tensors_are_read(new, tmp_path):
+    beside = {"step": 3, "rate": 0.1, "names": ("a", None, True), "raw": b"\xff", "kinds": {1, 2}, "dtype": torch.float16}
+    beside |= {"size": torch.zeros(2, 3).shape, "milestones": Counter({5: 1}), "large": 2**40, "device": torch.device("cpu")}
+    content = {"model": OrderedDict(state()), "parameter": nn.Parameter(torch.ones(2)), **beside}
+    torch.save(content, tmp_path / "all.pth", _use_new_zipfile_serialization=new)
+    read = read_content(tmp_path / "all.pth")
+    assert {name: read[name] for name in beside} == beside
+    assert torch.equal(read["parameter"], torch.ones(2)) and set(read["model"]) == set(state())
 
 
 def test_the_payloads_of_the_corpus_do_run_where_nobody_looks(tmp_path):
