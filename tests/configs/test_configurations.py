@@ -46,9 +46,16 @@ HIERA = 40_542_208  # Hiera-B+ without the last of its stages
 # The public CAT-Seg has as many (tests/golden/catseg_keys.json), and OVRS 22,708 more. There 589,824 parameters more count as
 # trained, 25.12 million: the last block's queries, which have no effect.
 CATSEG, CATSEG_TRAINED = 154_289_378, 24_526_049
+# On ViT-L/14 the two upsamplings of guidance read 1024 channels instead of 768, guidance and text projections 768 instead of 512,
+# and of CLIP 23 queries and 24 values of 1024 channels train in the image tower, 12 and 12 of 768 in the text tower.
+CATSEG_L_MORE = 256 * (256 * 2**2 + 128 * 4**2 + 128 * 3**2 + 128)
+CATSEG_L = CATSEG - CLIP_B + CLIP_L_336 + CATSEG_L_MORE
+CATSEG_L_TRAINED = CATSEG_TRAINED + CATSEG_L_MORE + (47 * 1024**2 + 24 * 768**2) - (23 * 768**2 + 24 * 512**2)
 SIZES = {
     "baselines/catseg_vitb16": Size(CLIP_B, 0, CATSEG, CATSEG_TRAINED),
     "baselines/ovrs_vitb16": Size(CLIP_B, 0, CATSEG + 22_708, CATSEG_TRAINED + 22_708),
+    "baselines/catseg_vitl14": Size(CLIP_L_336, 0, CATSEG_L, CATSEG_L_TRAINED),
+    "baselines/ovrs_vitl14": Size(CLIP_L_336, 0, CATSEG_L + 22_708, CATSEG_L_TRAINED + 22_708),
     "aeroseg/aeroseg_vitb16_saml": Size(CLIP_B, SAM_L, 464_525_846, 26_484_245),
     "aeroseg/aeroseg_vitb16_dinov3sat": Size(CLIP_B, DINOV3_L, 464_525_846 - SAM_L + DINOV3_L, 26_484_245),
     "aeroseg/aeroseg_vitb16_saml_dlrsd": Size(CLIP_B, SAM_L, 464_656_918, 26_615_317),

@@ -12,7 +12,7 @@ from ovrs.config import load_config
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling import build
 from ovrs.modeling.published import hashes
-from ovrs.modeling.published.cache import cache_folder, find_weights
+from ovrs.modeling.published.cache import cache_folder, weights_path
 from ovrs.modeling.published.configured import configured_weights
 from ovrs.modeling.published.entry import CLIP, HALF, IMAGENET
 from ovrs.modeling.published.table import PUBLISHED
@@ -57,9 +57,9 @@ def test_the_cache_is_ovrs_cache_or_torch_hub_s_folder(monkeypatch, tmp_path):
 def test_a_path_stays_a_path(tmp_path):
     path = tmp_path / "my.pth"
     path.write_bytes(CONTENT)
-    assert find_weights(path) == find_weights(str(path)) == path
+    assert weights_path(path) == weights_path(str(path)) == path
     with pytest.raises(WeightsError, match=r"other\.pth: no such weights file"):
-        find_weights(tmp_path / "other.pth")
+        weights_path(tmp_path / "other.pth")
 
 
 @pytest.mark.parametrize(
@@ -68,41 +68,41 @@ def test_a_path_stays_a_path(tmp_path):
 )
 def test_a_typo_names_the_nearest(cache, typo, meant):
     with pytest.raises(WeightsError, match=rf"'{typo}' is neither .*; did you mean .*{meant}.*python -m ovrs\.weights list"):
-        find_weights(typo)
+        weights_path(typo)
 
 
 def test_a_word_like_nothing_gets_no_guess(cache):
     with pytest.raises(WeightsError, match=r"names? of published weights \(python"):
-        find_weights("zzz")
+        weights_path("zzz")
 
 
 def test_what_was_not_fetched_says_how_to_get_it_with_and_without_a_network(cache):
     with pytest.raises(
         WeightsError, match=rf"python -m ovrs\.weights fetch sam/ViT-H; .* put https://dl.* into {cache} as sam_vit_h"
     ):
-        find_weights("sam/ViT-H")
+        weights_path("sam/ViT-H")
 
 
 def test_a_file_is_read_for_its_hash_once_and_again_when_it_has_changed(sam, readings):
-    assert find_weights("sam/ViT-L") == find_weights("sam/ViT-L") == sam
+    assert weights_path("sam/ViT-L") == weights_path("sam/ViT-L") == sam
     assert len(readings) == 1
     os.utime(sam, ns=(1, 1))
-    find_weights("sam/ViT-L")
+    weights_path("sam/ViT-L")
     assert len(readings) == 2
 
 
 def test_a_damaged_file_is_refused_though_it_was_right_before(sam):
-    find_weights("sam/ViT-L")
+    weights_path("sam/ViT-L")
     sam.write_bytes(b"weighty")
     with pytest.raises(WeightsError, match=r"not sam/ViT-L as published: md5 \w{6} expected, \w{32} found; remove it"):
-        find_weights("sam/ViT-L")
+        weights_path("sam/ViT-L")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_cache_that_cannot_be_written_is_read_all_the_same(sam, cache, readings):
     cache.chmod(0o555)
     try:
-        assert find_weights("sam/ViT-L") == find_weights("sam/ViT-L") == sam
+        assert weights_path("sam/ViT-L") == weights_path("sam/ViT-L") == sam
     finally:
         cache.chmod(0o755)
     assert len(readings) == 2
@@ -111,7 +111,7 @@ def test_a_cache_that_cannot_be_written_is_read_all_the_same(sam, cache, reading
 @pytest.mark.parametrize("note", ["", "[]", '{"algorithm": "sha256"}', '{"algorithm": "exec", "digits": 3}', "\x00"])
 def test_a_broken_note_is_as_none(sam, note):
     hashes.note_of(sam).write_text(note)
-    assert find_weights("sam/ViT-L") == sam
+    assert weights_path("sam/ViT-L") == sam
 
 
 # ------------------------------------------------------------------ in a configuration
