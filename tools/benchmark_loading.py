@@ -1,6 +1,6 @@
 """Time how published encoders are built and loaded, and the memory that it takes beyond their parameters.
 
-    python tools/benchmark_loading.py --folder /tmp/random_weights
+    python tools/benchmark_loading.py --folder output/random_weights
 
 ViT-L/14 as OpenAI publishes it (a TorchScript archive in half precision) and SAM's ViT-H (a PyTorch file in single precision),
 with random values in the published layout: 0.9 and 2.6 GB, written to the folder and removed again. The loading is measured in
