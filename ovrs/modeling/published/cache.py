@@ -20,7 +20,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TORCH_HOME") or f"{caches}/torch").expanduser() / "hub/checkpoints"
 
 
-def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
+def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
     """The file of a path, or of a name in the table, which must have been fetched; nothing is downloaded here.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.published.cache import find_weights
+from ovrs.modeling.published.cache import weights_path
 from ovrs.modeling.published.entry import Part
 from ovrs.modeling.published.table import PUBLISHED
 
@@ -27,11 +27,11 @@ def configured_weights(weights: str, *, part: Part, architecture: str, mean: Seq
 
     Raises:
         ConfigError: weights of another part or architecture, or made for another normalisation.
-        WeightsError: see :func:`~ovrs.modeling.published.cache.find_weights`.
+        WeightsError: see :func:`~ovrs.modeling.published.cache.weights_path`.
     """
     entry = PUBLISHED.get(weights)
     if entry is None or Path(weights).is_file():
-        return find_weights(weights)
+        return weights_path(weights)
     section = SECTIONS[part]
     if entry.part == "system":
         raise ConfigError(
@@ -49,4 +49,4 @@ def configured_weights(weights: str, *, part: Part, architecture: str, mean: Seq
                 f"{section}.WEIGHTS: {weights} needs {section}.{key} [{numbers}], not {list(given)}; "
                 "to use another one all the same, name the file by its path"
             )
-    return find_weights(weights)
+    return weights_path(weights)
