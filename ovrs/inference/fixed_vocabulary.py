@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
@@ -70,9 +71,28 @@ class FixedVocabulary(nn.Module):
             return ""
         if isinstance(system.guidance_encoder, SamGuidance) and not system.guidance_size:
             return "SAM's encoder pads its windows, and stretches its relative positions, by rules that branch on the size"
-        if any(isinstance(module, Conv2dSame) for module in self.modules()):
-            return "the backbone's convolutions pad as TensorFlow's do, by an amount that follows from the size"
         return ""
+
+
+class EvenlyPadded(nn.Module):
+    """timm's Conv2dSame (TensorFlow's padding) for sides that are multiples of its stride, where the padding is constant.
+
+    Systems pad and resize their images to whole patches and guidance strides, so all sides are such multiples.
+    """
+
+    def __init__(self, conv: Conv2dSame) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
+        down, across = (
+            max((kernel - 1) * dilation + 1 - stride, 0)
+            for kernel, dilation, stride in zip(conv.kernel_size, conv.dilation, conv.stride, strict=True)
+        )
+        self.padding = (across // 2, across - across // 2, down // 2, down - down // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, D, H / stride, W / stride]."""
+        return F.conv2d(F.pad(x, self.padding), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 def _image_path(model: SegmentationModel) -> Any:
@@ -82,7 +102,19 @@ def _image_path(model: SegmentationModel) -> Any:
     system._modules["vision_language"] = encoder
     if "back_projection" in system._modules:
         system._modules["back_projection"] = None
-    return system.eval()
+    return _evenly_padded(system).eval()
+
+
+def _evenly_padded(module: nn.Module) -> Any:
+    """``module`` with every Conv2dSame exchanged, in shells of the modules that hold one."""
+    if isinstance(module, Conv2dSame):
+        return EvenlyPadded(module)
+    if not any(isinstance(part, Conv2dSame) for part in module.modules()):
+        return module
+    shell = _shell(module)
+    for name, child in module.named_children():
+        shell._modules[name] = _evenly_padded(child)
+    return shell
 
 
 def _shell(module: nn.Module) -> Any:
