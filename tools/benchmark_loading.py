@@ -144,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.measure:
         print(json.dumps(measure(Path(args.measure[0]), Path(args.measure[1]), args.usual)))
         return 0
+    if args.folder:
+        Path(args.folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         clip, sam = Path(folder) / "clip.pt", Path(folder) / "sam.pth"
         write_clip(clip)
