@@ -131,9 +131,9 @@ def _verify(args: argparse.Namespace, folder: Path) -> int:
 
 def _verified(name: str, folder: Path) -> str:
     path = Path(name)
-    if path.is_file():
-        known = {parts: entry for entry in PUBLISHED.values() if (parts := Path(entry.file).parts)}
-        tails = (path.resolve().parts[-length:] for length in (1, 2))
+    if os.path.isfile(path):  # a name too long for a file is none
+        known = {Path(entry.file).parts: entry for entry in PUBLISHED.values()}
+        tails = (path.absolute().parts[-length:] for length in (1, 2))  # links keep the name that is asked for
         entry = next((known[tail] for tail in tails if tail in known), None)
     else:
         entry = entry_of(name)

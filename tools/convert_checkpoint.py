@@ -1,6 +1,7 @@
 r"""Convert checkpoints between the layouts of the published CAT-Seg and OVRS and this code base's, in both directions.
 
     python tools/convert_checkpoint.py model_final.pth catseg.safetensors --layout catseg --check
+    python tools/convert_checkpoint.py catseg/ViT-B-16 catseg.safetensors --layout catseg
     python tools/convert_checkpoint.py output/model_final.pth theirs.pth --to catseg --check
     python tools/convert_checkpoint.py model_final.pth start.safetensors --layout catseg \
         --for-config configs/aeroseg/aeroseg_vitb16_saml.yaml --opts MODEL.GUIDANCE.WEIGHTS sam_vit_l_0b3195.pth
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -26,13 +28,14 @@ from ovrs.files import written_whole
 from ovrs.modeling.header import about_configuration
 from ovrs.modeling.initialisation import initialise
 from ovrs.modeling.layouts import LAYOUTS, differences, from_layout, to_layout
+from ovrs.modeling.published.cache import weights_path
 from ovrs.modeling.weights_files import read_state_dict, write_state_dict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="the checkpoint to read")
+    parser.add_argument("source", help="the checkpoint to read, by path or, once fetched, by name (catseg/ViT-B-16)")
     parser.add_argument("target", help="the file to write: .safetensors, or .pth with --to")
     way = parser.add_mutually_exclusive_group(required=True)
     way.add_argument("--layout", choices=sorted(LAYOUTS), help="whose layout SOURCE has; TARGET gets ours")
@@ -45,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.for_config and args.to:
             raise ConfigError("--for-config starts from a published file: give --layout, not --to")
-        source = read_state_dict(args.source)
-        state = from_layout(source, args.layout) if args.layout else to_layout(source, args.to)
+        path = weights_path(args.source)
+        source = read_state_dict(path)
+        state = renamed(source, args, path)
         if args.check:
             print(check(source, state, args.layout, args.to))
         if args.for_config:
@@ -60,6 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(f"{args.target}: {len(state)} tensors, {sum(value.numel() for value in state.values()):,} values")
     return 0
+
+
+def renamed(source: Mapping[str, Tensor], args: argparse.Namespace, path: Path) -> dict[str, Tensor]:
+    """``source`` under the names of the other side.
+
+    Raises:
+        WeightsError: a name has no place there; names the file ``path``.
+    """
+    try:
+        return from_layout(source, args.layout) if args.layout else to_layout(source, args.to)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def check(source: Mapping[str, Tensor], state: Mapping[str, Tensor], layout: str | None, to: str | None) -> str:
@@ -86,6 +102,7 @@ def start(source: Mapping[str, Tensor], args: argparse.Namespace) -> dict[str, T
     """Write a complete start of the configured system, and print what comes from where."""
     from detectron2.modeling import build_model
 
+    import ovrs.modeling.systems  # registers them with Detectron2
     from ovrs.config import load_config
 
     cfg = load_config(args.for_config, [*args.opts, "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""])

@@ -16,6 +16,7 @@ from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.checkpoints import load_weights
 from ovrs.modeling.initialisation import initialise, spread_kernel
 from ovrs.modeling.layouts import differences, from_layout, shifted_mask, to_layout
+from ovrs.modeling.published.table import PUBLISHED
 from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
 PARTS = ("channel", "spatial")
@@ -82,6 +83,22 @@ def test_the_converter_goes_there_and_back_bit_for_bit(tmp_path, capsys, dtype):
     assert not differences(state, read_state_dict(tmp_path / "back.safetensors"))
     stored = torch.load(tmp_path / "theirs.pth", weights_only=True)
     assert set(stored) == {"model"} and "upsample1.weight" in stored["model"]
+
+
+def test_a_fetched_checkpoint_is_converted_by_its_name(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OVRS_CACHE", str(tmp_path))
+    target = str(tmp_path / "ours.safetensors")
+    assert convert_checkpoint.main(["catseg/ViT-B-16", target, "--layout", "catseg"]) == 2
+    assert "python -m ovrs.weights fetch catseg/ViT-B-16" in capsys.readouterr().err
+    torch.save({"model": to_layout(tiny_catseg().state_dict(), "catseg")}, tmp_path / PUBLISHED["catseg/ViT-B-16"].file)
+    assert convert_checkpoint.main(["catseg/ViT-B-16", target, "--layout", "catseg"]) == 0
+    assert set(read_state_dict(target)) == set(tiny_catseg().state_dict())
+
+
+def test_a_name_of_no_layout_is_said_with_its_file(tmp_path, capsys):
+    torch.save({"a.weight": torch.zeros(1)}, tmp_path / "x.pth")
+    assert convert_checkpoint.main([str(tmp_path / "x.pth"), str(tmp_path / "y.safetensors"), "--layout", "catseg"]) == 2
+    assert f"{tmp_path / 'x.pth'}: a.weight: not a name of the catseg layout" in capsys.readouterr().err
 
 
 def test_differences_are_found():

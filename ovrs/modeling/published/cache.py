@@ -27,7 +27,7 @@ def weights_path(name_or_path: str | os.PathLike[str]) -> Path:
         WeightsError: neither a file nor a name, a file that was not fetched, or one that is not what was published.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if os.path.isfile(path):  # a name too long for a file is none
         return path
     if str(name_or_path) not in PUBLISHED and path.suffix in (".pth", ".pt", ".bin", ".safetensors", ".pkl"):
         raise WeightsError(f"{name_or_path}: no such weights file")

@@ -76,6 +76,11 @@ def test_a_word_like_nothing_gets_no_guess(cache):
         weights_path("zzz")
 
 
+def test_a_name_too_long_for_a_file_is_no_name(cache):
+    with pytest.raises(WeightsError, match="is neither a weights file nor the name"):
+        weights_path("x" * 5000)
+
+
 def test_what_was_not_fetched_says_how_to_get_it_with_and_without_a_network(cache):
     with pytest.raises(
         WeightsError, match=rf"python -m ovrs\.weights fetch sam/ViT-H; .* put https://dl.* into {cache} as sam_vit_h"

@@ -106,6 +106,19 @@ def test_verify_says_when_no_hash_is_known_and_refuses_what_cannot_be_read(cache
     assert [line.split(":")[0] for line in err.splitlines()] == ["error", "error"] and "sam/ViT-H: not in" in err
 
 
+def test_a_name_too_long_for_a_file_is_an_error_and_no_traceback(cache, capsys):
+    code, _, err = run(capsys, "verify", "x" * 5000)
+    assert code == 2 and err.startswith("error: ") and "python -m ovrs.weights list" in err
+
+
+def test_a_link_keeps_the_name_that_is_asked_for(cache, tmp_path, capsys):
+    elsewhere = tmp_path / "0b3195"
+    elsewhere.write_bytes(CONTENT)
+    (cache / PUBLISHED["sam/ViT-L"].file).symlink_to(elsewhere)
+    code, _, err = run(capsys, "verify", str(cache / PUBLISHED["sam/ViT-L"].file))
+    assert code == 2 and "not sam/ViT-L as published" in err
+
+
 def test_verify_of_an_empty_cache_says_so(cache, capsys):
     assert run(capsys, "verify") == (0, f"{cache}: nothing of the table is here\n", "")
 
