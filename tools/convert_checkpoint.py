@@ -102,7 +102,7 @@ def start(source: Mapping[str, Tensor], args: argparse.Namespace) -> dict[str, T
     """Write a complete start of the configured system, and print what comes from where."""
     from detectron2.modeling import build_model
 
-    import ovrs.modeling.systems  # registers them with Detectron2
+    import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
     from ovrs.config import load_config
 
     cfg = load_config(args.for_config, [*args.opts, "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""])

@@ -1,5 +1,7 @@
 """Published layouts there and back bit for bit, ViT-L's too, and starting AerOSeg from CAT-Seg."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -182,15 +184,21 @@ def test_all_that_fits_reproduces_the_source():
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4 * float(theirs.abs().max()))
 
 
-def test_the_start_is_a_whole_file_that_says_what_came_from_where(tmp_path, capsys):
+def test_the_start_is_a_whole_file_that_says_what_came_from_where(tmp_path):
     """The command, on the small system: nothing of it is CAT-Seg's size, so all but the report is as built."""
     torch.save({"model": to_layout(tiny_catseg().state_dict(), "catseg")}, tmp_path / "theirs.pth")
     config = str(ROOT / "configs" / "mini" / "aeroseg.yaml")
     target = tmp_path / "start.safetensors"
-    assert (
-        convert_checkpoint.main([str(tmp_path / "theirs.pth"), str(target), "--layout", "catseg", "--for-config", config]) == 0
+    command = [ROOT / "tools" / "convert_checkpoint.py", tmp_path / "theirs.pth", target, "--layout", "catseg"]
+    # A process of its own: the command must know the systems by itself.
+    run = subprocess.run(
+        [sys.executable, *map(str, command), "--for-config", config],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert "left as built: refinement" in capsys.readouterr().out
+    assert "left as built: refinement" in run.stdout
     about = read_metadata(target)
     assert "left as built" in about["origin"] and "META_ARCHITECTURE: AerOSeg" in about["architecture"]
     cfg = load_config(config, ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "DATASETS.TRAIN", "()"])
