@@ -46,7 +46,7 @@ HIERA = 40_542_208  # Hiera-B+ without the last of its stages
 # The public CAT-Seg has as many (tests/golden/catseg_keys.json), and OVRS 22,708 more. There 589,824 parameters more count as
 # trained, 25.12 million: the last block's queries, which have no effect.
 CATSEG, CATSEG_TRAINED = 154_289_378, 24_526_049
-# On ViT-L/14 the two upsamplings of guidance read 1024 channels instead of 768, guidance and text projections 768 instead of 512,
+# On ViT-L/14 both upsamplings of guidance read 1024 channels instead of 768, guidance and text projections 768 instead of 512,
 # and of CLIP 23 queries and 24 values of 1024 channels train in the image tower, 12 and 12 of 768 in the text tower.
 CATSEG_L_MORE = 256 * (256 * 2**2 + 128 * 4**2 + 128 * 3**2 + 128)
 CATSEG_L = CATSEG - CLIP_B + CLIP_L_336 + CATSEG_L_MORE
