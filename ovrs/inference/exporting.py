@@ -153,16 +153,18 @@ def _compare(exported: Exported, module: FixedVocabulary, run: Callable[[Tensor]
                 f"spread; {TOLERANCE:g} is allowed, and nothing was written"
             )
     image = picture(exported.size, batch)
-    exported.seconds = (_seconds(lambda: module(image)), _seconds(lambda: run(image)))
+    exported.seconds = _seconds(lambda: module(image), lambda: run(image))
 
 
-def _seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    taken = []
+def _seconds(one: Callable[[], object], other: Callable[[], object], repeats: int = 5) -> tuple[float, float]:
+    """Medians of both, taken in turn: what else the computer does then slows both alike."""
+    taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+        for call, seconds in zip((one, other), taken, strict=True):
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+    return statistics.median(taken[0]), statistics.median(taken[1])
 
 
 def _figures(exported: Exported, module: FixedVocabulary) -> dict[str, Any]:

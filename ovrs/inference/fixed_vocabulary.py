@@ -25,7 +25,7 @@ class FixedVocabulary(nn.Module):
     """Images to scores of one vocabulary, as a graph of tensors alone.
 
     Args:
-        model: shares its weights with this module and is not changed.
+        model: in evaluation mode; shares its weights with this module and is not changed.
         vocabulary: its words are embedded here; synonyms and background count as they do in the model.
         full_size: enlarge the scores to the image's size; otherwise they stay at four a patch.
     """
