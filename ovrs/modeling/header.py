@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("torch", "open_clip_torch", "timm", "segment-anything")
 # Keys of MODEL that say where files lie or how memory is used, not what the weights mean.
 PASSING = ("WEIGHTS", "DEVICE", "PRECISION", "CLASS_CHUNK", "TRAIN", "STEM_WEIGHTS", "CACHE", "CACHE_PRECISION", "FOLD_PADDING")
+LONGEST = 10_000  # characters of an architecture, of which ours have a thousand; PyYAML takes seconds for more brackets
 OURS = (
     "META_ARCHITECTURE",
     "PROMPTS",
@@ -60,10 +61,10 @@ def contradictions(cfg: CfgNode, path: str | os.PathLike[str]) -> list[str]:
     """Keys in which a configuration contradicts the header of a weights file, with both values; empty without a header."""
     if Path(path).suffix != ".safetensors":
         return []
-    stored = read_metadata(path).get("architecture")
+    stored = read_metadata(path).get("architecture", "")
     try:
-        theirs = dict(_leaves(yaml.safe_load(stored))) if stored else {}
-    except (yaml.YAMLError, AttributeError):
+        theirs = _read(stored)
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError, RecursionError):
         return ["its header's architecture is not readable"]
     ours = dict(_leaves(architecture(cfg)))
     unused = _unused(ours)
@@ -81,6 +82,15 @@ def warn_of_contradictions(cfg: CfgNode, path: str | os.PathLike[str]) -> None:
         logger.warning("%s was trained with other settings than the configuration's: %s", path, "; ".join(wrong))
 
 
+def _read(architecture: str) -> dict[str, Any]:
+    """The leaves of somebody else's YAML; aliases, a few of which can stand for endless text, are none of ours."""
+    if len(architecture) > LONGEST:
+        raise ValueError("longer than any configuration")
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(architecture, yaml.SafeLoader)):
+        raise ValueError("with aliases")
+    return dict(_leaves(yaml.safe_load(architecture) or {}))
+
+
 def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
     """Prefixes of keys that this configuration does not read."""
     unused = () if ours.get("VISION_LANGUAGE.NAME") == "small" else ("VISION_LANGUAGE.SMALL.",)
@@ -90,7 +100,7 @@ def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
 def _plain(value: Any) -> Any:
     if isinstance(value, CfgNode):
         return {key: _plain(inner) for key, inner in value.items() if key not in PASSING}
-    return list(value) if isinstance(value, tuple) else value
+    return list(value) if isinstance(value, tuple | list) else value  # a list that stood twice would be written as an alias
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,8 +7,8 @@ import torch
 import yaml
 
 from ovrs.config import load_config
-from ovrs.modeling.header import contradictions, warn_of_contradictions
-from ovrs.modeling.weights_files import read_metadata, read_state_dict
+from ovrs.modeling.header import about_configuration, contradictions, warn_of_contradictions
+from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
 MINI = Path(__file__).parents[2] / "configs" / "mini" / "aeroseg.yaml"
 path = Path(__file__).parents[2] / "tools" / "export_weights.py"
@@ -66,6 +66,31 @@ def test_what_contradicts_the_header_is_named(tmp_path, caplog):
     assert "MODEL.PROMPTS is 'photo', the weights are of 'remote_sensing'" in caplog.text
     assert "MODEL.REFINEMENT.WINDOW is 4, the weights are of 6" in caplog.text and "CLASS_CHUNK" not in caplog.text
     assert not contradictions(other, tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "a0: &a0 {x: 1, y: 1}\n" + "".join(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}\n" for n in range(1, 60)),
+        "a: &a {x: *a}",
+        "[" * 3_000,
+        "1: {2: 3}",
+        "- word",
+        "!!python/object/apply:os.getcwd []",
+        "a: " + "x" * 200_000,
+    ],
+    ids=["doubled", "circle", "deep", "numbers", "list", "object", "long"],
+)
+def test_a_hostile_header_is_not_unfolded(tmp_path, architecture):
+    write_state_dict({"w": torch.zeros(1)}, tmp_path / "m.safetensors", {"architecture": architecture})
+    assert contradictions(load_config(str(MINI)), tmp_path / "m.safetensors") == ["its header's architecture is not readable"]
+
+
+def test_a_list_that_stands_twice_in_a_configuration_is_written_twice(tmp_path):
+    cfg = load_config(str(MINI))
+    cfg.defrost()
+    cfg.MODEL.GUIDANCE.PIXEL_MEAN = cfg.MODEL.VISION_LANGUAGE.PIXEL_MEAN = [1.0, 2.0, 3.0]
+    assert "*" not in about_configuration(cfg)["architecture"]
 
 
 def test_scores_that_are_no_json_are_refused(tmp_path, capsys):
