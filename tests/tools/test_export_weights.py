@@ -73,7 +73,7 @@ def test_what_contradicts_the_header_is_named(tmp_path, caplog):
     [
         "a0: &a0 {x: 1, y: 1}\n" + "".join(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}\n" for n in range(1, 60)),
         "a: &a {x: *a}",
-        "[" * 3_000,
+        "[" * 1_500,
         "1: {2: 3}",
         "- word",
         "!!python/object/apply:os.getcwd []",
