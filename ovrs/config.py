@@ -260,6 +260,8 @@ def load_config(config_file: str, options: Sequence[Any] = ()) -> CfgNode:
         raise ConfigError(f"{origin}: unknown configuration key: {error.args[0]}; ovrs/config.py lists all") from error
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"{origin}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deep for a configuration") from error
     except Exception as error:
         if type(error).__module__.startswith("yaml"):
             raise ConfigError(f"{path}: not readable as plain YAML: {error}") from error

@@ -109,6 +109,7 @@ def start(source: Mapping[str, Tensor], args: argparse.Namespace) -> dict[str, T
     torch.manual_seed(args.seed)
     result = initialise(build_model(cfg).state_dict(), source)
     print("\n".join(result.report()))
+    print(f"{len(result.fits) + len(result.adapted)} of {len(result.state)} tensors come from {args.source}")
     origin = {"format": "ovrs", "start": f"{args.layout} checkpoint {args.source}; the rest as built with seed {args.seed}"}
     origin["origin"] = "\n".join(result.report())
     write_state_dict(result.state, args.target, {**about_configuration(cfg), **origin})

@@ -97,6 +97,7 @@ BOMB = "MODEL:\n  PROMPTS:\n    - &a0 [lol, lol]\n" + "".join(
         ("MODEL: !!python/name:os.system\n", "not readable as plain YAML"),
         (BOMB, "aliases of YAML"),
         ("_BASE_: config.yaml\n", "names itself as _BASE_"),
+        ("[" * 1000 + "]" * 1000, "nested too deep"),
         ("_BASE_: none.yaml\n", r"none\.yaml: cannot be read"),
     ],
 )

@@ -198,7 +198,7 @@ def test_the_start_is_a_whole_file_that_says_what_came_from_where(tmp_path):
         text=True,
         check=True,
     )
-    assert "left as built: refinement" in run.stdout
+    assert "left as built: refinement" in run.stdout and f"tensors come from {tmp_path / 'theirs.pth'}" in run.stdout
     about = read_metadata(target)
     assert "left as built" in about["origin"] and "META_ARCHITECTURE: AerOSeg" in about["architecture"]
     cfg = load_config(config, ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "DATASETS.TRAIN", "()"])
