@@ -1,8 +1,7 @@
 r"""Turn a training checkpoint into weights to share: safetensors, without the optimizer, with a header that says what they are.
 
     python tools/export_weights.py output/mini/model_final.pth configs/mini/aeroseg.safetensors --half \
-        --config-file configs/mini/aeroseg.yaml --scores output/mini/report.json --licence "research use" \
-        --about "data=procedural scenes"
+        --config-file configs/mini/mixed.yaml --scores output/mini/report.json --licence "research use"
     python tools/export_weights.py --show configs/mini/aeroseg.safetensors
 
 With --config-file the header holds the configuration (architecture), the classes of DATASETS.TRAIN and which of them were
