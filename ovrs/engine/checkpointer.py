@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
 from ovrs.modeling.fitting import load_state_dict
+from ovrs.modeling.published.configured import refuse_published
 from ovrs.modeling.weights_files import read_content, state_dict_of
 
 # What the trainer writes; other files of an output folder (the best weights) are no states to go on from.
@@ -181,6 +182,7 @@ class Checkpointer(DetectionCheckpointer):
             self.logger.info("No weights given; the model starts as it was built")
             return {}
         self.logger.info("Loading %s", path)
+        refuse_published(path)
         # A training goes on from its weights; whoever only wants weights gets their average where there is one.
         content = read_checkpoint(path, averaged=checkpointables is not None or not self.checkpointables)
         model = self.model.module if isinstance(self.model, DistributedDataParallel) else self.model

@@ -34,6 +34,7 @@ from ovrs.inference.targets import Target
 from ovrs.inference.tiles import Tiling
 from ovrs.inference.vectors import VectorOptions
 from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
+from ovrs.modeling.published.configured import refuse_published
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.vocabulary import Vocabulary
 
@@ -291,4 +292,5 @@ def find_weights(weights: str) -> str:
     for candidate in (Path(weights), beside):
         if weights == RANDOM_WEIGHTS or candidate.is_file():
             return str(candidate)
+    refuse_published(weights)
     raise WeightsError(f"{weights}: no such weights file")

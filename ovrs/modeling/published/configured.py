@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ovrs.errors import ConfigError
+from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.published.cache import weights_path
 from ovrs.modeling.published.entry import Part
 from ovrs.modeling.published.table import PUBLISHED
@@ -50,3 +50,20 @@ def configured_weights(weights: str, *, part: Part, architecture: str, mean: Seq
                 "to use another one all the same, name the file by its path"
             )
     return weights_path(weights)
+
+
+def refuse_published(weights: str) -> None:
+    """Say what to do with a name of the table that is given as a whole model's weights; a path is none.
+
+    Raises:
+        WeightsError: they are an encoder's, or a system's in its publisher's layout.
+    """
+    entry = PUBLISHED.get(weights)
+    if entry is None or Path(weights).is_file():
+        return
+    if entry.part == "system":
+        raise WeightsError(
+            f"{weights}: in its publisher's layout; once fetched, python tools/convert_checkpoint.py {weights} "
+            f"FILE.safetensors --layout {entry.architecture}, then MODEL.WEIGHTS FILE.safetensors"
+        )
+    raise WeightsError(f"{weights}: weights of an encoder; they belong in {SECTIONS[entry.part]}.WEIGHTS")

@@ -13,7 +13,7 @@ from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling import build
 from ovrs.modeling.published import hashes
 from ovrs.modeling.published.cache import cache_folder, weights_path
-from ovrs.modeling.published.configured import configured_weights
+from ovrs.modeling.published.configured import configured_weights, refuse_published
 from ovrs.modeling.published.entry import CLIP, HALF, IMAGENET
 from ovrs.modeling.published.table import PUBLISHED
 
@@ -149,6 +149,14 @@ def test_a_name_gives_its_file_where_everything_fits(sam):
 def test_weights_of_another_encoder_say_which_keys_to_set(sam, weights, changes, message):
     with pytest.raises(ConfigError, match=message):
         guidance(weights, **changes)
+
+
+def test_names_given_as_a_whole_model_s_weights_say_where_they_belong(tmp_path):
+    with pytest.raises(WeightsError, match=r"convert_checkpoint\.py catseg/ViT-B-16 .*--layout catseg, then MODEL.WEIGHTS"):
+        refuse_published("catseg/ViT-B-16")
+    with pytest.raises(WeightsError, match=r"belong in MODEL\.GUIDANCE\.WEIGHTS"):
+        refuse_published("sam/ViT-L")
+    refuse_published(str(tmp_path / "model.pth"))
 
 
 def test_weights_named_by_path_go_with_any_normalisation(sam):
