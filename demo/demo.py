@@ -22,7 +22,7 @@ from ovrs.vocabulary_files import presets
 
 if TYPE_CHECKING:
     from ovrs.inference.batch import Job
-    from ovrs.inference.scene import ReadOptions
+    from ovrs.inference.reading import ReadOptions
     from ovrs.inference.segmenter import Segmenter
     from ovrs.inference.sources import Source
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ovrs.inference.scene import ReadOptions as ReadOptions
+    from ovrs.inference.reading import ReadOptions as ReadOptions
     from ovrs.inference.segmentation import Segmentation as Segmentation
     from ovrs.inference.segmenter import Segmenter as Segmenter
     from ovrs.inference.stretch import StretchRule as StretchRule
@@ -22,7 +22,7 @@ __all__ = ["Background", "ReadOptions", "Segmentation", "Segmenter", "StretchRul
 
 _HOMES = {
     "Background": "ovrs.vocabulary",
-    "ReadOptions": "ovrs.inference.scene",
+    "ReadOptions": "ovrs.inference.reading",
     "Segmentation": "ovrs.inference.segmentation",
     "Segmenter": "ovrs.inference.segmenter",
     "StretchRule": "ovrs.inference.stretch",

@@ -17,7 +17,7 @@ from ovrs.browser import panels
 from ovrs.browser.guests import Guests, vocabulary_of, words_of
 from ovrs.browser.messages import plain_words
 from ovrs.errors import OvrsError
-from ovrs.inference.scene import open_scene
+from ovrs.inference.opening import open_scene
 from ovrs.inference.screen import screen_size
 from ovrs.inference.sources import draw_source
 from ovrs.vocabulary import Vocabulary

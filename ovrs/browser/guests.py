@@ -15,8 +15,7 @@ from pathlib import Path
 from ovrs.errors import InputError, OutputError, VocabularyError
 from ovrs.inference.maps import UnitMaps
 from ovrs.inference.rasters import read_header
-from ovrs.inference.reading import parse_bands
-from ovrs.inference.scene import ReadOptions
+from ovrs.inference.reading import ReadOptions, parse_bands
 from ovrs.inference.screen import Screen
 from ovrs.inference.segmenter import Progress, Segmenter
 from ovrs.inference.targets import Target

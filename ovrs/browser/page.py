@@ -13,7 +13,7 @@ from ovrs.browser import panels
 from ovrs.browser.events import ALL_CLASSES, ASK, EXAMPLES, LEGEND, WAITING, Events, example, plainly
 from ovrs.browser.guests import Guests
 from ovrs.browser.theme import Quiet
-from ovrs.inference.scene import open_scene
+from ovrs.inference.opening import open_scene
 from ovrs.vocabulary_files import presets
 
 HERE = Path(__file__).parent

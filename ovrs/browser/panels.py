@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ovrs.inference.screen import Screen, heat_colors
-from ovrs.inference.segmentation import Place
+from ovrs.inference.segmented import Place
 from ovrs.pictures import Picture
 
 # Screens with fewer pixels show them as squares.

@@ -19,7 +19,7 @@ from typing import Literal
 from ovrs.errors import InputError, OvrsError
 from ovrs.files import written_whole
 from ovrs.inference.addresses import version_of
-from ovrs.inference.scene import ReadOptions
+from ovrs.inference.reading import ReadOptions
 from ovrs.inference.segmentation import Segmentation
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.sources import Source

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ovrs.errors import InputError
-from ovrs.inference.segmentation import Labels, label_type
+from ovrs.inference.segmented import Labels, label_type
 from ovrs.vocabulary import Vocabulary
 
 # Scores looked at together [floats; 8 MiB].

@@ -20,7 +20,7 @@ from rasterio.windows import Window
 
 from ovrs.inference.decision import PROBABILITY_STEPS, Decided
 from ovrs.inference.geotiff import Layer, Piece, as_bands, write_raster
-from ovrs.inference.segmentation import Labels, Place, label_type, nodata_value
+from ovrs.inference.segmented import Labels, Place, label_type, nodata_value
 from ovrs.inference.streaming import Unit
 from ovrs.inference.work import Work
 from ovrs.vocabulary import Vocabulary
@@ -50,19 +50,19 @@ class UnitMaps:
             yield unit.top, unit.left, as_bands(getattr(self.work.read(unit, scores=kind == "probabilities"), kind))
 
     def labels(self) -> Labels:
-        """See :class:`ovrs.inference.segmentation.Maps`."""
+        """See :class:`ovrs.inference.segmented.Maps`."""
         return self._whole("labels")[0]
 
     def confidence(self) -> NDArray[np.float32]:
-        """See :class:`ovrs.inference.segmentation.Maps`."""
+        """See :class:`ovrs.inference.segmented.Maps`."""
         return self._whole("confidence")[0]
 
     def probabilities(self) -> NDArray[np.uint8] | None:
-        """See :class:`ovrs.inference.segmentation.Maps`."""
+        """See :class:`ovrs.inference.segmented.Maps`."""
         return None if self.work.read(self.units[0]).probabilities is None else self._whole("probabilities")
 
     def strips(self, rows: int) -> Iterator[tuple[int, Labels, NDArray[np.float32]]]:
-        """See :class:`ovrs.inference.segmentation.Maps`; strips are whole rows of units."""
+        """See :class:`ovrs.inference.segmented.Maps`; strips are whole rows of units."""
         in_order = sorted(self.units, key=lambda unit: (unit.top, unit.left))
         for _, units in groupby(in_order, key=lambda unit: unit.top // rows):
             across = [list(row) for _, row in groupby(units, key=lambda unit: unit.top)]
@@ -87,19 +87,19 @@ class FileMaps:
     files: dict[str, Path]
 
     def labels(self) -> Labels:
-        """See :class:`ovrs.inference.segmentation.Maps`."""
+        """See :class:`ovrs.inference.segmented.Maps`."""
         return self._read("labels")[0]
 
     def confidence(self) -> NDArray[np.float32]:
-        """See :class:`ovrs.inference.segmentation.Maps`."""
+        """See :class:`ovrs.inference.segmented.Maps`."""
         return self._read("confidence")[0]
 
     def probabilities(self) -> NDArray[np.uint8] | None:
-        """See :class:`ovrs.inference.segmentation.Maps`."""
+        """See :class:`ovrs.inference.segmented.Maps`."""
         return self._read("probabilities") if "probabilities" in self.files else None
 
     def strips(self, rows: int) -> Iterator[tuple[int, Labels, NDArray[np.float32]]]:
-        """See :class:`ovrs.inference.segmentation.Maps`."""
+        """See :class:`ovrs.inference.segmented.Maps`."""
         with rasterio.open(self.files["labels"]) as labels, rasterio.open(self.files["confidence"]) as confidence:
             for top in range(0, labels.height, rows):
                 window = Window(0, top, labels.width, min(rows, labels.height - top))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovrs.inference.segmentation import Labels, Segmentation
+from ovrs.inference.segmented import Labels, Segmented
 from ovrs.pictures import Entry, Legend, Picture, hatch
 
 # Smaller images are enlarged to a longer side of this, so that the legend suits them [pixels].
@@ -18,13 +18,13 @@ _OPACITY = 0.45
 _MAX_ENTRIES = 48
 
 
-def draw_overlay(segmentation: Segmentation) -> Image.Image:
+def draw_overlay(segmentation: Segmented) -> Image.Image:
     """The picture: the blended map, and its legend at the right, or below a wide image."""
     scene = Image.fromarray(_blend(segmentation))
     return _legend_of(segmentation, max(scene.size)).beside(scene)
 
 
-def _blend(segmentation: Segmentation) -> Picture:
+def _blend(segmentation: Segmented) -> Picture:
     """uint8 [h, w, 3]: the image at the picture's size, covered by translucent class colours with outlines; nodata hatched."""
     image, small = segmentation.preview
     scale = -(-_MIN_SIDE // max(image.shape[:2]))  # whole factors keep the steps of an enlarged map even
@@ -46,7 +46,7 @@ def _edges(labels: Labels, width: int) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(labels, kernel) != cv2.erode(labels, kernel))
 
 
-def _legend_of(segmentation: Segmentation, side: int) -> Legend:
+def _legend_of(segmentation: Segmented, side: int) -> Legend:
     """The legend of a map in a picture whose longer side is ``side`` pixels."""
     names, shares, palette = segmentation.vocabulary.names, segmentation.shares(), segmentation.vocabulary.palette
     kept = sorted(sorted(range(len(names)), key=lambda index: -shares[names[index]])[:_MAX_ENTRIES])

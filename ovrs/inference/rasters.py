@@ -26,7 +26,7 @@ from ovrs.inference.addresses import Location, Remote, locate
 from ovrs.inference.ground import ground_area, ground_areas
 from ovrs.inference.nodata import Nodata, find_undeclared, nodata_in
 from ovrs.inference.reading import ReadOptions
-from ovrs.inference.segmentation import Place
+from ovrs.inference.segmented import Place
 from ovrs.inference.tiff import check_size, choose_bands, open_tiff, reading
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.features import shapes
 
 from ovrs.inference.ground import PixelAreas
-from ovrs.inference.segmentation import Labels
+from ovrs.inference.segmented import Labels
 
 # What sums of pixels' areas may be off by, as a share.
 _ROUNDING = 1e-9

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ovrs.errors import InputError
-from ovrs.inference.addresses import Remote, version_of
-from ovrs.inference.rasters import ImageInput, read_header, read_picture
-from ovrs.inference.reading import ReadOptions as ReadOptions
-from ovrs.inference.segmentation import Place
+from ovrs.inference.addresses import version_of
+from ovrs.inference.rasters import ImageInput
+from ovrs.inference.segmented import Place
 
 # A model's grid this close to the file's own is taken to be it [share].
 _SAME_GSD = 0.01
@@ -145,26 +140,3 @@ def model_grid(place: Place, gsd: float | None) -> tuple[int, int]:
     if own / gsd > _MAX_ENLARGED:
         raise InputError(f"{name}: its pixels are {own:g} m; --gsd {gsd:g} would enlarge it more than {_MAX_ENLARGED:g} times")
     return max(round(place.height * own / gsd), 1), max(round(place.width * own / gsd), 1)
-
-
-def open_scene(image: Any, options: ReadOptions | None = None) -> Scene:
-    """A scene from a file, an array uint8 [H, W, 3], a PIL image or an :class:`ImageInput`.
-
-    Raises:
-        InputError: it cannot be read; see :func:`ovrs.inference.rasters.read_header`.
-    """
-    options = options or ReadOptions()
-    if isinstance(image, (str, os.PathLike, Remote)):
-        header = read_header(image, options)
-        if not isinstance(header.location, Path) or header.kind != "picture":
-            from ovrs.inference.tiff_scene import TiffScene  # it is a Scene, and so knows this file
-
-            return TiffScene(header, options)
-        image = read_picture(header.location, nodata=options.nodata)
-    elif isinstance(image, Image.Image):
-        image = ImageInput.from_picture(image)
-    elif isinstance(image, np.ndarray):
-        image = ImageInput.from_array(image)
-    elif not isinstance(image, ImageInput):
-        raise InputError(f"an image is a file, an array uint8 [H, W, 3] or a PIL image, not {type(image).__name__}")
-    return ArrayScene(image, options.gsd)

@@ -18,7 +18,8 @@ from rasterio.windows import Window
 
 from ovrs.errors import InputError
 from ovrs.inference.decision import PROBABILITY_STEPS
-from ovrs.inference.segmentation import Labels, Place, Segmentation
+from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmented import Labels, Place
 from ovrs.pictures import Picture, hatch
 from ovrs.vocabulary import Vocabulary
 

@@ -26,9 +26,12 @@ from ovrs.inference.addresses import Remote
 from ovrs.inference.decision import Decided, Decision
 from ovrs.inference.devices import choose_device
 from ovrs.inference.maps import FileMaps, ReducedLabels, UnitMaps, reduced_size
+from ovrs.inference.opening import open_scene
 from ovrs.inference.rasters import ImageInput
-from ovrs.inference.scene import ReadOptions, Scene, open_scene
-from ovrs.inference.segmentation import Coverage, Place, Segmentation
+from ovrs.inference.reading import ReadOptions
+from ovrs.inference.scene import Scene
+from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmented import Coverage, Place
 from ovrs.inference.streaming import Plan, Unit, plan_scene, stream
 from ovrs.inference.targets import Target
 from ovrs.inference.tiles import Tiling

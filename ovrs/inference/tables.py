@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmented import Segmented
 
 
-def coverage_table(segmentation: Segmentation) -> str:
+def coverage_table(segmentation: Segmented) -> str:
     """Class, share of the valid pixels and, where known, area: one line per class, in the order of the map's values."""
     shares, areas = segmentation.shares(), segmentation.areas()
     header = ["class", "share"] + (["area"] if areas is not None else [])

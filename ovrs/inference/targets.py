@@ -10,7 +10,8 @@ from ovrs.errors import OutputError
 from ovrs.inference.legend import legend_xml
 from ovrs.inference.maps import UnitMaps, picture_writers, raster_writers, tags_of
 from ovrs.inference.outputs import OutputFolder
-from ovrs.inference.segmentation import Place, Segmentation
+from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmented import Place
 from ovrs.inference.vectors import VectorOptions, check_packages, located, write_vectors
 
 

@@ -25,7 +25,7 @@ from rasterio.warp import transform as project
 from ovrs.errors import InputError, OutputError
 from ovrs.files import written_whole
 from ovrs.inference.geotiff import BLOCK
-from ovrs.inference.segmentation import Place, Segmentation
+from ovrs.inference.segmented import Place, Segmented
 
 if TYPE_CHECKING:
     import geopandas
@@ -82,7 +82,7 @@ def check_packages() -> None:
         raise InputError(f"vectors need {', '.join(missing)}: pip install 'ovrs[vector]'")
 
 
-def write_vectors(result: Segmentation, path: str | os.PathLike[str], options: VectorOptions | None = None) -> int:
+def write_vectors(result: Segmented, path: str | os.PathLike[str], options: VectorOptions | None = None) -> int:
     """Write the polygons of a map; returns how many.
 
     Args:
@@ -110,7 +110,7 @@ def write_vectors(result: Segmentation, path: str | os.PathLike[str], options: V
     return count.total
 
 
-def as_geodataframe(result: Segmentation, options: VectorOptions | None = None) -> geopandas.GeoDataFrame:
+def as_geodataframe(result: Segmented, options: VectorOptions | None = None) -> geopandas.GeoDataFrame:
     """The polygons of a map in memory.
 
     Raises:
@@ -138,7 +138,7 @@ def located(place: Place) -> Place:
     return place
 
 
-def features(result: Segmentation, options: VectorOptions | None = None) -> Iterator[Features]:
+def features(result: Segmented, options: VectorOptions | None = None) -> Iterator[Features]:
     """The polygons of a map, some at a time, in an order that does not depend on anything but the map.
 
     Raises:
@@ -156,7 +156,7 @@ def features(result: Segmentation, options: VectorOptions | None = None) -> Iter
         yield _features(piece, result)
 
 
-def _features(found: Sequence[Region], result: Segmentation) -> Features:
+def _features(found: Sequence[Region], result: Segmented) -> Features:
     import shapely
 
     transform, names = result.place.transform, result.vocabulary.names

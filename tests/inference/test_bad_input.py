@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovrs.errors import InputError, OutputError, VocabularyError
+from ovrs.inference.opening import open_scene
 from ovrs.inference.outputs import OutputFolder
-from ovrs.inference.scene import ReadOptions, open_scene
+from ovrs.inference.reading import ReadOptions
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.sources import Source, list_sources
 from ovrs.inference.tiles import Tiling

@@ -25,9 +25,11 @@ from rasterio.windows import Window
 from ovrs.errors import InputError, VocabularyError
 from ovrs.inference.decision import Decided
 from ovrs.inference.maps import UnitMaps
+from ovrs.inference.opening import open_scene
 from ovrs.inference.rasters import place_of
-from ovrs.inference.scene import ReadOptions, open_scene
-from ovrs.inference.segmentation import Coverage, Segmentation
+from ovrs.inference.reading import ReadOptions
+from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmented import Coverage
 from ovrs.inference.streaming import Unit
 from ovrs.inference.stretch import StretchRule
 from ovrs.inference.work import WorkInMemory

@@ -11,7 +11,7 @@ from rasterio.crs import CRS
 
 from ovrs.inference.ground import ground_area, ground_areas
 from ovrs.inference.rasters import place_of
-from ovrs.inference.segmentation import Coverage
+from ovrs.inference.segmented import Coverage
 
 DEGREES, MERCATOR, UTM = (CRS.from_epsg(code) for code in (4326, 3857, 32631))
 A, E2 = 6_378_137.0, 0.006_694_379_990_14

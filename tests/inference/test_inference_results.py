@@ -15,13 +15,13 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.transform import from_origin
 
 from ovrs.errors import InputError, OutputError
-from ovrs.inference import pictures
 from ovrs.inference.decision import Decided
 from ovrs.inference.maps import UnitMaps, tags_of
 from ovrs.inference.outputs import OutputFolder, distinct_stems
 from ovrs.inference.pictures import draw_overlay
 from ovrs.inference.rasters import place_of
-from ovrs.inference.segmentation import Coverage, Segmentation, label_type
+from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmented import Coverage, label_type
 from ovrs.inference.streaming import Unit
 from ovrs.inference.tables import coverage_table, format_area
 from ovrs.inference.targets import Target
@@ -168,7 +168,7 @@ def test_nothing_is_left_when_writing_fails(tmp_path: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pictures, "draw_overlay", fail)
+    monkeypatch.setattr("ovrs.inference.segmentation.draw_overlay", fail)
     with pytest.raises(OutputError, match="No space left"):
         write(segmentation(Vocabulary.parse("ship")), tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []

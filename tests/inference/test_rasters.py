@@ -17,8 +17,9 @@ from rasterio.transform import from_origin
 
 from ovrs.errors import InputError
 from ovrs.inference.nodata import parse_nodata
+from ovrs.inference.opening import open_scene
 from ovrs.inference.rasters import ImageInput, read_header
-from ovrs.inference.scene import ReadOptions, open_scene
+from ovrs.inference.reading import ReadOptions
 
 Rgb = NDArray[np.uint8]
 Writer = Callable[..., Path]

@@ -17,7 +17,8 @@ from rasterio.shutil import copy as copy_raster
 
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote, locate
-from ovrs.inference.scene import ReadOptions, open_scene
+from ovrs.inference.opening import open_scene
+from ovrs.inference.reading import ReadOptions
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.sources import list_sources
 from ovrs.inference.tiles import Tiling

@@ -18,7 +18,7 @@ import torch
 from rasterio.transform import from_origin
 
 from ovrs.errors import OutputError
-from ovrs.inference.scene import ReadOptions
+from ovrs.inference.reading import ReadOptions
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.tiles import Tiling
 

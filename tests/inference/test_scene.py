@@ -16,8 +16,10 @@ from rasterio.enums import ColorInterp
 
 from ovrs.errors import InputError
 from ovrs.inference.nodata import border_black
+from ovrs.inference.opening import open_scene
 from ovrs.inference.rasters import ImageInput
-from ovrs.inference.scene import ArrayScene, ReadOptions, open_scene
+from ovrs.inference.reading import ReadOptions
+from ovrs.inference.scene import ArrayScene
 from ovrs.inference.stretch import Stretch, StretchRule
 
 Writer = Callable[..., Path]
