@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--input",
         nargs="+",
+        action="extend",
         metavar="IMAGE",
         default=[],
         help="PNG, JPEG, WebP or GeoTIFF files, or patterns; without it a scene is drawn",

@@ -6,6 +6,7 @@ result = Segmenter.from_config("mini").segment("scene.tif", ["ship", "bridge"], 
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ovrs.vocabulary import Background as Background
     from ovrs.vocabulary import Vocabulary as Vocabulary
     from ovrs.vocabulary import VocabularyClass as VocabularyClass
+
+# A library that ovrs uses calls what torch is going to drop, when it is imported; whoever runs a command cannot mend that.
+warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
 
 __version__ = "0.1.0"
 __all__ = ["Background", "ReadOptions", "Segmentation", "Segmenter", "StretchRule", "Vocabulary", "VocabularyClass"]

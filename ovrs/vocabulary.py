@@ -223,7 +223,15 @@ class Vocabulary:
 
     @classmethod
     def parse(cls, text: str) -> Vocabulary:
-        """Read a comma list with synonyms behind bars: ``"ship|boat|vessel, bridge"``."""
+        """Read a comma list with synonyms behind bars: ``"ship|boat|vessel, bridge"``.
+
+        Raises:
+            VocabularyError: no word, a word twice, or what looks like the name of a vocabulary file.
+        """
+        if text.strip().lower().endswith((".yaml", ".yml", ".json", ".txt")):
+            raise VocabularyError(
+                f"{text.strip()}: looks like a file, not like words; a vocabulary file must exist (--vocab-file)"
+            )
         return cls(tuple(class_from_words(entry, r"\|") for entry in text.split(",") if entry.strip(" |\t\n")))
 
     @classmethod

@@ -101,7 +101,7 @@ def _list(args: argparse.Namespace, folder: Path) -> int:
         widths = [max(len(row[column]) for row in table) for column in range(6)]
         for row in table:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        print(f"\n{len(rows)} of {len(PUBLISHED)}; cache: {folder}")
+        print(f"\n{len(rows) or 'none'} of {len(PUBLISHED)}; cache: {folder}")
     return 0
 
 

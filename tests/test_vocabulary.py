@@ -185,3 +185,9 @@ def test_every_preset_is_a_vocabulary_with_distinct_colours_of_its_own(name: str
 def test_an_unknown_preset_names_those_there_are() -> None:
     with pytest.raises(VocabularyError, match=r"no preset 'moon'; there are airport, city"):
         Vocabulary.preset("moon")
+
+
+@pytest.mark.parametrize("text", ["words.yaml", " lists/Town.JSON", "classes.txt "])
+def test_the_name_of_a_file_is_not_taken_for_a_word(text: str) -> None:
+    with pytest.raises(VocabularyError, match="looks like a file"):
+        Vocabulary.parse(text)

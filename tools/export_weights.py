@@ -90,7 +90,8 @@ def shown(about: dict[str, str]) -> str:
     """A header for people: a line a key, longer values below it."""
     if not about:
         return "no header"
-    return "\n".join(f"{key}:{_indented(about[key])}" for key in sorted(about))
+    short_first = sorted(about, key=lambda key: (about[key].count("\n"), key))
+    return "\n".join(f"{key}:{_indented(about[key])}" for key in short_first)
 
 
 def _indented(value: str) -> str:

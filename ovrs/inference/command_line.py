@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import warnings
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def load_segmenter(args: argparse.Namespace) -> Segmenter:
         ConfigError: an unknown configuration, key or device.
         WeightsError: the weights are missing or do not fit.
     """
-    # A library that ovrs uses calls what torch is going to drop; whoever runs a command cannot mend that.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.jit")
     from ovrs.inference.segmenter import Segmenter
 
+    if args.weights == "random":
+        print("warning: --weights random: the map will mean nothing; only the path to it is tried", file=sys.stderr)
     return Segmenter.from_config(args.config_file, args.weights, args.opts, args.device)
 
 

@@ -290,7 +290,10 @@ def find_weights(weights: str) -> str:
         WeightsError: none is named, or the file does not exist.
     """
     if not weights:
-        raise WeightsError(f"the configuration names no weights; give a file (--weights), or {RANDOM_WEIGHTS!r} to try it out")
+        raise WeightsError(
+            "MODEL.WEIGHTS names no file, and encoders alone are no trained system; give one (--weights), or "
+            f"{RANDOM_WEIGHTS!r} to try the path"
+        )
     beside = Path(ovrs.__file__).parent.parent / weights
     for candidate in (Path(weights), beside):
         if weights == RANDOM_WEIGHTS or candidate.is_file():

@@ -126,7 +126,7 @@ def test_an_image_is_never_overwritten_by_its_map(tmp_path: Path, quadrants: NDA
 
 
 def test_weights_must_be_named_and_exist(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="names no weights"):
+    with pytest.raises(WeightsError, match="names no file, and encoders alone"):
         find_weights("")
     with pytest.raises(WeightsError, match="absent.safetensors"):
         find_weights("absent.safetensors")
