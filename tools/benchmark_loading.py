@@ -24,10 +24,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ovrs.modeling.checkpoints import load_sam, load_vision_language
+from ovrs.modeling.checkpoints import load_vision_language
 from ovrs.modeling.encoders.guidance import build_guidance
 from ovrs.modeling.encoders.vision_language import build_open_clip
 from ovrs.modeling.fitting import parameters_on_meta
+from ovrs.modeling.pretrained import load_guidance
 
 CLIP, SAM = "ViT-L-14-quickgelu", "sam_vit_h"
 LAYERS = (8, 16, 32)
@@ -110,7 +111,7 @@ def load(clip: Path, sam: Path, usual: bool) -> list[nn.Module]:
             vision = build_open_clip(CLIP)
         with parameters_on_meta():
             guidance = build_guidance(SAM, LAYERS)
-        load_sam(guidance, sam)
+        load_guidance(guidance, str(sam))
     load_vision_language(vision, clip)
     return [vision, guidance]
 

@@ -1,4 +1,4 @@
-"""Loading the parts of a system from weights files: which names of a file are which of a part."""
+"""Loading a system, or its vision-language encoder, from a weights file (guidance: :mod:`ovrs.modeling.pretrained`)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 
 from torch import nn
 
-from ovrs.errors import WeightsError
-from ovrs.modeling.encoders.guidance import GuidanceEncoder, SamGuidance
 from ovrs.modeling.encoders.published_names import vision_language_state
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.fitting import load_state_dict
@@ -34,13 +32,3 @@ def load_vision_language(encoder: VisionLanguageEncoder, path: str | os.PathLike
     state = read_state_dict(path)
     published = not any(name.startswith("vision_language.") for name in state)
     load_state_dict(encoder, vision_language_state(encoder, state, str(path)), str(path), published=published)
-
-
-def load_sam(encoder: GuidanceEncoder, path: str | os.PathLike[str]) -> None:
-    """Load the image encoder of a published SAM checkpoint; its prompt encoder and mask decoder are not needed."""
-    if not isinstance(encoder, SamGuidance):
-        raise WeightsError(f"{path}: MODEL.GUIDANCE.WEIGHTS is read for SAM encoders; this one is {type(encoder).__name__}")
-    state = read_state_dict(path)
-    prefix = "image_encoder."
-    image = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    load_state_dict(encoder.encoder, image or state, str(path), published=True)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from ovrs.errors import WeightsError
-from ovrs.modeling.checkpoints import load_sam
-from ovrs.modeling.encoders.guidance import PyramidGuidance
+from ovrs.modeling.encoders.guidance import PyramidGuidance, SamGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.fitting import load_state_dict
@@ -41,8 +40,13 @@ def load_guidance(encoder: GuidanceEncoder, source: str) -> None:
     """
     if isinstance(encoder, PyramidGuidance | VitGuidance):
         load_backbone(encoder.encoder, encoder.name, source)
+    elif isinstance(encoder, SamGuidance):
+        # The prompt encoder and the mask decoder of a published SAM are not needed.
+        state, prefix = read_state_dict(source), "image_encoder."
+        image = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        load_state_dict(encoder.encoder, image or state, source, published=True)
     else:
-        load_sam(encoder, source)
+        raise WeightsError(f"{source}: no published weights are known of a {type(encoder).__name__}")
 
 
 def load_backbone(backbone: Any, name: str, source: str) -> None:

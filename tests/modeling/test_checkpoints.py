@@ -8,11 +8,11 @@ from parts import tiny_aeroseg, tiny_sam
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
-from ovrs.modeling.checkpoints import load_sam, load_vision_language, load_weights
+from ovrs.modeling.checkpoints import load_vision_language, load_weights
 from ovrs.modeling.encoders.backbones import build_backbone
 from ovrs.modeling.encoders.published_names import split_fused_attention
 from ovrs.modeling.fitting import load_state_dict
-from ovrs.modeling.pretrained import load_backbone
+from ovrs.modeling.pretrained import load_backbone, load_guidance
 from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
 
@@ -91,7 +91,7 @@ def test_sam_is_read_from_a_whole_published_checkpoint(tmp_path):
     source, target = tiny_sam(), tiny_sam()
     state = {f"image_encoder.{name}": value for name, value in source.encoder.state_dict().items()}
     torch.save({**state, "prompt_encoder.not_needed": torch.zeros(3)}, tmp_path / "sam.pth")
-    load_sam(target, tmp_path / "sam.pth")
+    load_guidance(target, str(tmp_path / "sam.pth"))
     assert same(source.encoder.state_dict(), target.encoder.state_dict())
 
 
