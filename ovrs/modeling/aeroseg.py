@@ -19,6 +19,7 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.cost_volume import CostEmbedding, best_matching, cost_volume, rotation_ensemble
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection, resize_nearest
+from ovrs.modeling.blocks.prompts import average_prompts
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.build import aeroseg_parts
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
@@ -118,7 +119,7 @@ class AerOSeg(SegmentationModel):
         ensemble, taps = rotation_ensemble(self._encode, self.vision_normalization(images), self.rotations)  # eq. 1
         dense = ensemble[:, 0]
         cost = cost_volume(ensemble, text)  # eq. 3, [B, R*P, N, H, W]
-        text_guidance = self.text_guidance(_average_prompts(text)).expand(len(images), -1, -1)  # P_l(F_l mean)
+        text_guidance = self.text_guidance(average_prompts(text)).expand(len(images), -1, -1)  # P_l(F_l mean)
         kept = None
         if self.max_classes and cost.shape[2] > self.max_classes:
             kept = best_matching(cost, self.max_classes)
@@ -190,8 +191,3 @@ class AerOSeg(SegmentationModel):
         else:
             features = refined.dense if self.back_target == "clip" else refined.guidance
         return resize_nearest(features, (size[0], size[1])).permute(0, 2, 3, 1)
-
-
-def _average_prompts(text: Tensor) -> Tensor:
-    """F_l averaged over prompts, of unit length before and after [N, P, C] -> [N, C]."""
-    return nn.functional.normalize(nn.functional.normalize(text, dim=-1).mean(dim=1), dim=-1)

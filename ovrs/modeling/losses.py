@@ -79,9 +79,14 @@ def alignment_loss(cost: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         scale: factor on cosines (exp of the encoder's logit scale).
     """
     log_share = F.log_softmax(cost.float().mean(dim=1) * scale, dim=1)
-    one_hot = target[:, None] == torch.arange(cost.shape[2], device=target.device)[None, :, None, None]
-    share = F.interpolate(one_hot.float(), size=cost.shape[-2:], mode="area")
+    share = class_shares(target, cost.shape[2], (cost.shape[3], cost.shape[4]))
     return -(share * log_share).sum() / over_processes(share.sum())
+
+
+def class_shares(target: Tensor, classes: int, size: tuple[int, int]) -> Tensor:
+    """The share of each class among the pixels of each place of a grid: [B, H, W] -> [B, N, *size], in 0..1."""
+    one_hot = target[:, None] == torch.arange(classes, device=target.device)[None, :, None, None]
+    return F.interpolate(one_hot.float(), size=size, mode="area")
 
 
 def over_processes(count: Tensor) -> Tensor:

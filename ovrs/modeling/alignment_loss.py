@@ -1,0 +1,60 @@
+"""Alignment of visual features with the words of what an image shows (RS-ZeroSeg section 3.5).
+
+Two readings of L_align = D(AveragePool(F_MSCAM), E_aggregated(T)). With the words of all training classes its target would be
+the same for every image, and a constant would do; so both take only the classes that an image holds.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ovrs.modeling.losses import class_shares, over_processes
+
+
+def image_alignment_loss(pooled: Tensor, text: Tensor, target: Tensor) -> Tensor:
+    """Cosine distance of an image's average feature and the mean embedding of its classes.
+
+    Args:
+        pooled: average of the projected features over the image [B, T].
+        text: an embedding a class [N, T]; no gradient reaches it.
+        target: [B, H, W], class indices or 255.
+
+    Returns:
+        The mean over images with a labelled pixel, in 0..2; 0 (with gradients) where there is none.
+    """
+    present = (class_shares(target, len(text), (1, 1)).flatten(1) > 0).float()
+    words = present @ F.normalize(text.detach().float(), dim=-1)  # a sum points where the mean does
+    distance = 1 - F.cosine_similarity(pooled.float(), words, dim=-1)
+    labelled = present.amax(dim=1)
+    return (distance * labelled).sum() / over_processes(labelled.sum())
+
+
+def region_alignment_loss(regions: Tensor, text: Tensor, target: Tensor, *, temperature: float = 0.07) -> Tensor:
+    """InfoNCE of the average feature of each class in each image, against the embeddings of all classes.
+
+    Args:
+        regions: projected features, averaged over the pixels of each class [B, N, T] (see :func:`pool_regions`).
+        text: an embedding a class [N, T]; no gradient reaches it.
+        target: [B, H, W], class indices or 255.
+        temperature: of the softmax over classes.
+
+    Returns:
+        The mean over the classes present, image by image; 0 (with gradients) where there is none.
+    """
+    present = class_shares(target, len(text), (1, 1)).flatten(1) > 0
+    cosines = F.normalize(regions.float(), dim=-1) @ F.normalize(text.detach().float(), dim=-1).mT
+    right = (cosines / temperature).log_softmax(dim=-1).diagonal(dim1=1, dim2=2)
+    return -(right * present).sum() / over_processes(present.sum())
+
+
+def pool_regions(features: Tensor, target: Tensor, classes: int) -> Tensor:
+    """Features [B, C, h, w] averaged over each class of the target [B, H, W]: [B, N, C]; zeros where a class is absent.
+
+    A place counts for a class by the share of its pixels that are of it.
+    """
+    height, width = features.shape[-2:]
+    shares = class_shares(target, classes, (height, width))
+    sums = torch.einsum("bchw,bnhw->bnc", features.float(), shares)
+    return sums / shares.sum(dim=(2, 3)).clamp(min=1e-6).unsqueeze(-1)
