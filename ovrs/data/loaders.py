@@ -15,10 +15,12 @@ from torch.utils.data import DataLoader
 
 from ovrs.data.batches import Batch, BatchPlanner, PlannedBatches
 from ovrs.data.catalog import register_files, scene_dicts, vocabulary_of
+from ovrs.data.folds import trained_classes
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
 from ovrs.data.table import DATA_SETS, SceneSplit
 from ovrs.data.workers import Loader
 from ovrs.errors import ConfigError, DataError
+from ovrs.vocabulary import VocabularyClass
 
 
 def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
@@ -35,6 +37,22 @@ def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
     if not entries:
         raise DataError(f"data set {name!r} is empty")
     return [{**entry, "dataset_name": name} for entry in entries]
+
+
+def training_classes(cfg: CfgNode) -> tuple[VocabularyClass, ...]:
+    """The classes that train, of all sets of ``DATASETS.TRAIN`` in turn, with all their synonyms; their files are not needed.
+
+    Raises:
+        ConfigError: a description in ``DATASETS.FILES`` is wrong, or see :func:`ovrs.data.folds.trained_classes`.
+        DataError: an unknown data set.
+    """
+    register_files(cfg.DATASETS.FILES)
+    keys = cfg.DATASETS
+    kept = (
+        trained_classes(vocabulary_of(name), seen_only=keys.TRAIN_CLASSES == "seen", hidden=keys.HIDDEN_CLASSES)
+        for name in keys.TRAIN
+    )
+    return tuple(cls for classes in kept for cls in classes.values())
 
 
 def _scene_split(cfg: CfgNode, name: str) -> SceneSplit | None:

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.data.catalog import vocabulary_of
 from ovrs.data.folds import evaluated_vocabulary
-from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts
+from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts, training_classes
 from ovrs.engine.batch_norm import share_batch_norms
 from ovrs.engine.best_weights import BestWeights
 from ovrs.engine.cache_savings import CacheSavings
@@ -261,7 +261,8 @@ class Trainer(DefaultTrainer):
         """Counts over the data set, as ``TEST`` asks for; the report goes to ``OUTPUT_DIR/inference/<data set>``."""
         folder = os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name)
         vocabulary = evaluated_vocabulary(vocabulary_of(dataset_name), cfg.DATASETS.HIDDEN_CLASSES)
-        return SegmentationEvaluator(dataset_name, vocabulary, folder, EvaluationSettings.from_config(cfg))
+        settings, trained = EvaluationSettings.from_config(cfg), training_classes(cfg)
+        return SegmentationEvaluator(dataset_name, vocabulary, folder, settings, trained=trained)
 
 
 def _parts(cfg: CfgNode) -> int:

@@ -12,11 +12,12 @@ from ovrs.errors import DataError
 from ovrs.evaluation.report_files import markdown_table, table_csv
 from ovrs.evaluation.runs import Run
 
-# The open-vocabulary protocol's figures: plain, calibrated, and each group among itself.
+# The open-vocabulary protocol's figures: plain, calibrated, each group among itself, and what stood in another set's training.
 FIGURES = (
     *("s-mIoU", "u-mIoU", "h-mIoU", "mIoU"),
     *("calibrated-s-mIoU", "calibrated-u-mIoU", "calibrated-h-mIoU"),
     *("s-only-mIoU", "u-only-mIoU"),
+    *("base-mIoU", "novel-mIoU", "base-novel-h-mIoU"),
 )
 
 

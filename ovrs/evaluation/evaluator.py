@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from detectron2.evaluation import DatasetEvaluator
@@ -20,7 +21,7 @@ from ovrs.evaluation.report_files import write_report
 from ovrs.evaluation.reports import build_report
 from ovrs.evaluation.settings import EvaluationSettings
 from ovrs.evaluation.tallies import Tallies, label_map
-from ovrs.vocabulary import Vocabulary
+from ovrs.vocabulary import Vocabulary, VocabularyClass
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ class SegmentationEvaluator(DatasetEvaluator):
         vocabulary: the classes of the labels, with their seen flags.
         output_dir: where the report's files go; None writes nothing.
         settings: what is measured.
+        trained: the classes that training saw, of whatever data sets; they tell base from novel classes. Without any, the
+            report has no such figures.
         ignore_label: label of pixels that do not count.
     """
 
@@ -43,12 +46,14 @@ class SegmentationEvaluator(DatasetEvaluator):
         output_dir: str | os.PathLike[str] | None = None,
         settings: EvaluationSettings | None = None,
         *,
+        trained: Sequence[VocabularyClass] = (),
         ignore_label: int = IGNORE_LABEL,
     ) -> None:
         self.dataset_name = dataset_name
         self.vocabulary = vocabulary
         self.output_dir = output_dir
         self.settings = settings or EvaluationSettings()
+        self.trained = tuple(trained)
         self.ignore_label = ignore_label
         self.reset()
 
@@ -95,7 +100,7 @@ class SegmentationEvaluator(DatasetEvaluator):
         tallies, examples = self.tallies.gather(), self.examples.gather()
         if tallies is None or examples is None:
             return None
-        report = build_report(tallies, self.vocabulary)
+        report = build_report(tallies, self.vocabulary, self.trained)
         logger.info("%s\n%s", self.dataset_name, report.table())
         if self.output_dir is not None:
             write_report(report, examples, self.output_dir, self.dataset_name, self.vocabulary)

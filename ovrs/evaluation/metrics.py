@@ -61,10 +61,12 @@ def mean_iou(counts: Counts, over: MeanOver, members: Mask | None = None) -> flo
     return mean(np.nan_to_num(measures.iou)[counted])
 
 
-def split_means(counts: Counts, seen: Mask, over: MeanOver) -> dict[str, float]:
-    """``s-mIoU``, ``u-mIoU`` and their harmonic mean ``h-mIoU``."""
-    means = mean_iou(counts, over, seen), mean_iou(counts, over, ~seen)
-    return {"s-mIoU": means[0], "u-mIoU": means[1], "h-mIoU": harmonic_mean(*means)}
+def split_means(
+    counts: Counts, first: Mask, over: MeanOver, names: tuple[str, str, str] = ("s-mIoU", "u-mIoU", "h-mIoU")
+) -> dict[str, float]:
+    """Mean IoU of the classes in ``first`` [N], of the others, and their harmonic mean, under ``names``."""
+    means = mean_iou(counts, over, first), mean_iou(counts, over, ~first)
+    return dict(zip(names, (*means, harmonic_mean(*means)), strict=True))
 
 
 def overall(counts: Counts) -> dict[str, float]:

@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,7 @@ def write_report(
     folder = Path(folder)
     texts = {
         "report.json": json.dumps(as_json(report, dataset_name), indent=1, allow_nan=False) + "\n",
-        "classes.csv": table_csv(
-            ("class", "split", *CLASS_COLUMNS),
-            ([s.name, _split(s.seen), *(_plain(getattr(s, name)) for name in CLASS_COLUMNS)] for s in report.classes),
-        ),
+        "classes.csv": _classes_csv(report),
     }
     shown = _named(examples)
     if examples.scores:
@@ -70,7 +68,7 @@ def as_json(report: SegmentationReport, dataset_name: str) -> dict[str, Any]:
         "dataset": dataset_name,
         "notes": report.notes(),
         "summary": _nulls(report.summary),
-        "classes": [_nulls(vars(score)) for score in report.classes],
+        "classes": [_nulls(vars(score)) | cells for score, cells in zip(report.classes, _training(report), strict=True)],
         "absent": report.absent,
         "never_predicted": report.never_predicted,
         "calibration": report.settings.calibration,
@@ -83,9 +81,17 @@ def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[st
     """The report as a page: summary, classes, calibration curve, pictures."""
     lines = [f"# {dataset_name}", "", "All figures in percent.", "", *(f"- {note}" for note in report.notes()), ""]
     lines += markdown_table(("figure", "%"), ((name, _figure(value)) for name, value in report.summary.items()))
-    heads = ("class", "split", "IoU", "precision", "recall", "F1", "boundary IoU", "pixels", "predicted")
-    rows = ([s.name, _split(s.seen), *(_figure(getattr(s, name)) for name in CLASS_COLUMNS)] for s in report.classes)
-    lines += ["", "## Classes", "", *markdown_table(heads, rows, text_columns=2)]
+    texts = ("class", "split", *(("group", "trained as") if report.members else ()))
+    heads = (*texts, "IoU", "precision", "recall", "F1", "boundary IoU", "pixels", "predicted")
+    rows = (
+        [
+            *(s.name, _split(s.seen)),
+            *((member.group, str(member)) if member else ()),
+            *(_figure(getattr(s, name)) for name in CLASS_COLUMNS),
+        ]
+        for s, member in zip_longest(report.classes, report.members)
+    )
+    lines += ["", "## Classes", "", *markdown_table(heads, rows, text_columns=len(texts))]
     if report.curve:
         names = list(report.curve[0])
         lines += ["", "## Calibration", "", "Read off this data set's own labels: a constant chosen here is no fair one.", ""]
@@ -121,6 +127,24 @@ def table_csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     writer.writerow(heads)
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _classes_csv(report: SegmentationReport) -> str:
+    training = _training(report)
+    rows = (
+        [
+            *(s.name, _split(s.seen)),
+            *(_plain(getattr(s, name)) for name in CLASS_COLUMNS),
+            *(cell or "" for cell in cells.values()),
+        ]
+        for s, cells in zip(report.classes, training, strict=True)
+    )
+    return table_csv(("class", "split", *CLASS_COLUMNS, *training[0]), rows)
+
+
+def _training(report: SegmentationReport) -> list[dict[str, Any]]:
+    """What each class's line says of training; nothing where nothing is known."""
+    return [member.cells() for member in report.members] or [{}] * len(report.classes)
 
 
 def _split(seen: bool) -> str:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ovrs.evaluation import metrics
+from ovrs.evaluation.base_novel import Membership, base_novel_means, memberships, summarised
 from ovrs.evaluation.calibration import matrices
 from ovrs.evaluation.metrics import MeanOver, mean_iou, split_means
 from ovrs.evaluation.settings import EvaluationSettings
 from ovrs.evaluation.tallies import Tallies
-from ovrs.vocabulary import BACKGROUND_NAME, Vocabulary, normalized
+from ovrs.vocabulary import BACKGROUND_NAME, Vocabulary, VocabularyClass, normalized
 
 CONVENTIONS: dict[MeanOver, str] = {
     "present": "means of IoU run over the classes that occur in the ground truth (Detectron2 today); mIoU-0.6 also counts "
@@ -50,13 +53,17 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class SegmentationReport:
-    """Figures of one evaluation: their summary by name (``mIoU``, ``s-mIoU``, ...), of classes, along the calibration grid."""
+    """Figures of one evaluation: their summary by name (``mIoU``, ``s-mIoU``, ...), of classes, along the calibration grid.
+
+    ``members`` says of each class whether it is base or novel; it is empty where nothing is known of a training.
+    """
 
     classes: tuple[ClassScore, ...]
     summary: dict[str, float]
     curve: tuple[dict[str, float], ...]
     settings: EvaluationSettings
     counts: NDArray[np.int64]
+    members: tuple[Membership, ...] = ()
 
     @property
     def absent(self) -> list[str]:
@@ -78,6 +85,8 @@ class SegmentationReport:
     def notes(self) -> list[str]:
         """What must be known to read the figures."""
         lines = [CONVENTIONS[self.settings.mean_over]]
+        if self.members:
+            lines.append(summarised([score.name for score in self.classes], self.members))
         if self.absent:
             lines.append(f"absent from the ground truth, hence without figures: {', '.join(self.absent)}")
         if self.never_predicted:
@@ -91,18 +100,19 @@ class SegmentationReport:
         width = max(len("class"), *(len(score.name) for score in self.classes))
         heads = ["IoU", "prec.", "recall", "F1", *(["bIoU"] if self.settings.boundary_ratio else [])]
         lines = ["  ".join([f"{'class':<{width}}", " " * 6, *(f"{head:>6}" for head in heads), f"{'pixels':>13}"])]
-        for score in self.classes:
+        for score, member in zip_longest(self.classes, self.members):
             values = [score.iou, score.precision, score.recall, score.f1, score.boundary_iou][: len(heads)]
             split = f"{'seen' if score.seen else 'unseen':6}"
-            lines.append("  ".join([f"{score.name:<{width}}", split, *map(_figure, values), f"{score.pixels:>13,}"]))
+            group = [f"{member.group:5}  {member}"] if member else []
+            lines.append("  ".join([f"{score.name:<{width}}", split, *map(_figure, values), f"{score.pixels:>13,}", *group]))
         names = list(self.summary)
         for start in range(0, len(names), 6):
             lines.append("  ".join(f"{name} {self.summary[name]:.2f}" for name in names[start : start + 6]))
         return "\n".join(lines + self.notes())
 
 
-def build_report(tallies: Tallies, vocabulary: Vocabulary) -> SegmentationReport:
-    """The report of all that was counted, over all processes."""
+def build_report(tallies: Tallies, vocabulary: Vocabulary, trained: Sequence[VocabularyClass] = ()) -> SegmentationReport:
+    """The report of all that was counted, over all processes; base and novel are told by the ``trained`` classes, if any."""
     settings, over = tallies.settings, tallies.settings.mean_over
     counts = tallies.plain.counts
     seen = np.array([cls.seen for cls in vocabulary.classes])
@@ -118,6 +128,9 @@ def build_report(tallies: Tallies, vocabulary: Vocabulary) -> SegmentationReport
     if split and settings.calibration:
         row = next(row for row in curve if row["constant"] == settings.calibration)
         summary |= {f"calibrated-{name}": value for name, value in row.items() if name != "constant"}
+    members = memberships(vocabulary, trained) if trained else ()
+    if members:
+        summary |= base_novel_means(counts, members, seen, over)
     summary |= _without_background(tallies, vocabulary)
     summary |= {other: mean_iou(counts, definition)} | metrics.overall(counts)
     boundary = _boundary(tallies)
@@ -139,7 +152,7 @@ def build_report(tallies: Tallies, vocabulary: Vocabulary) -> SegmentationReport
         for index, cls in enumerate(vocabulary.classes)
     )
     kept = tuple(row for row in curve if row["constant"] in settings.grid)
-    return SegmentationReport(classes, summary, kept, settings, counts)
+    return SegmentationReport(classes, summary, kept, settings, counts, members)
 
 
 def _curve(tallies: Tallies, seen: NDArray[np.bool_]) -> tuple[dict[str, float], ...]:

@@ -148,6 +148,35 @@ def summary(images, seen, *, over, constant, ratio, background, background_class
     return figures
 
 
+def spelt(word):
+    return " ".join(word.lower().split())
+
+
+def trained_as(words, trained):
+    """How a class of these words (its name first) stood in training, whose classes are such lists too: (match, name, word)."""
+    for word in words:
+        for place in ("name", "synonym"):
+            for other in trained:
+                for candidate in other[:1] if place == "name" else other[1:]:
+                    if spelt(candidate) == spelt(word):
+                        return "name" if spelt(other[0]) == spelt(words[0]) else "synonym", other[0], candidate
+    return None, None, None
+
+
+def base_novel(images, seen, tested, trained, over):
+    """The figures of base and novel classes by all words, then by names alone, without those that stand already."""
+    matches = [trained_as(words, trained)[0] for words in tested]
+    pairs = pixels_of(images, seen)
+    figures, standing = {}, [[bool(flag) for flag in seen]]
+    for prefix, base in (("", [match is not None for match in matches]), ("named-", [match == "name" for match in matches])):
+        if False in base and base not in standing:
+            means = [miou(pairs, [i for i, flag in enumerate(base) if flag is wanted], over) for wanted in (True, False)]
+            figures |= {f"{prefix}base-mIoU": means[0], f"{prefix}novel-mIoU": means[1]}
+            figures[f"{prefix}base-novel-h-mIoU"] = harmonic(*means)
+        standing.append(base)
+    return figures
+
+
 def split(figures, pairs, prefix, seen_labels, unseen_labels, over):
     means = miou(pairs, seen_labels, over), miou(pairs, unseen_labels, over)
     figures[f"{prefix}s-mIoU"], figures[f"{prefix}u-mIoU"] = means
