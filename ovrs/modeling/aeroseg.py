@@ -21,11 +21,11 @@ from ovrs.modeling.blocks.cost_volume import CostEmbedding, best_matching, cost_
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection, resize_nearest
 from ovrs.modeling.blocks.prompts import average_prompts
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
-from ovrs.modeling.build import aeroseg_parts
+from ovrs.modeling.build_aeroseg import aeroseg_parts
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
+from ovrs.modeling.guidance_input import read_guidance
 from ovrs.modeling.losses import LossSettings, alignment_loss, segmentation_loss, semantic_loss
 from ovrs.modeling.segmentation_model import LEFT_OUT, PixelNormalization, SegmentationModel
-from ovrs.modeling.windows import resize
 
 
 @dataclass
@@ -149,14 +149,7 @@ class AerOSeg(SegmentationModel):
             # CAT-Seg gives its *earlier* block to the first decoder stage: the reverse of what AerOSeg does with SAM's.
             earlier, later = taps
             return later, earlier, dense
-        if self.guidance_size:
-            images = resize(images, (self.guidance_size, self.guidance_size))
-        # Where the two encoders' patches differ (L/14 beside SAM's 16), a little stretch keeps both maps on one frame.
-        stride = self.guidance_encoder.stride
-        height, width = (side + -side % stride for side in images.shape[-2:])
-        images = resize(images, (height, width))
-        features = self.guidance_encoder(self.guidance_normalization(images))
-        first, second, third = (features[layer] for layer in self.guidance_encoder.layers)
+        first, second, third = read_guidance(self.guidance_encoder, self.guidance_normalization, images, self.guidance_size)
         return first, second, third
 
     # ------------------------------------------------------------ section 3.2

@@ -173,6 +173,18 @@ def test_frozen_guidance_keeps_no_graph_and_full_trains_what_is_on_a_path():
     assert all(name.startswith(("encoder.neck.", "encoder.blocks.2.")) for name in without) and without
 
 
+@pytest.mark.parametrize("layers", [(1, 2), (1, "neck")])
+def test_of_guidance_its_attention_layers_may_train_alone(layers):
+    encoder = tiny_sam(layers=layers, train="attention")
+    sum(feature.sum() for feature in encoder(torch.randn(1, 3, 64, 64)).values()).backward()
+    learning = {name for name, p in encoder.named_parameters() if p.grad is not None}
+    assert learning == {name for name, p in encoder.named_parameters() if p.requires_grad}
+    blocks = range(3 if "neck" in layers else 2)
+    assert {".".join(name.split(".")[:4]) for name in learning} == {f"encoder.blocks.{block}.attn" for block in blocks}
+    with pytest.raises(ConfigError, match="no attention layers"):
+        build_guidance("timm:resnet10t", [1], train="attention")
+
+
 def test_a_frozen_encoder_keeps_its_batch_statistics():
     pyramid = build_guidance("timm:resnet10t", [1, 2, 3], train="freeze").train()
     before = {name: value.clone() for name, value in pyramid.state_dict().items()}

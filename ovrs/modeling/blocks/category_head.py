@@ -29,7 +29,7 @@ class CategoryAdaptiveHead(nn.Module):
         self.proj = nn.Sequential(nn.Conv2d(dim, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, 1, 1))
 
     def forward(self, features: Tensor, text: Tensor, *, chunk: int = 0) -> Tensor:
-        """See the module. Gated features are the largest tensor by far; no more than ``chunk`` classes of them stand at a time."""
+        """See the module. Gated features are the largest tensor by far: ``chunk`` bounds how many classes of them there are."""
         shared = self.gate.project(features)
 
         def logits(words: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from segment_anything.modeling import ImageEncoderViT
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.backbones import build_backbone, read_levels
-from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder, Layer
+from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder, Layer, TrainMode
 from ovrs.modeling.encoders.positions import resize_grid
 from ovrs.modeling.encoders.vit_guidance import build_vit, is_plain
 from ovrs.modeling.sizes import same_size
@@ -103,7 +102,7 @@ class PyramidGuidance(GuidanceEncoder):
 
 
 def build_guidance(
-    name: str, layers: Sequence[Layer], *, train: Literal["freeze", "full"] = "freeze", unit_variance: bool = False
+    name: str, layers: Sequence[Layer], *, train: TrainMode = "freeze", unit_variance: bool = False
 ) -> GuidanceEncoder:
     """A guidance encoder by name: ``sam_vit_b|l|h``, or ``timm:<model>`` (a pyramid or a plain ViT, by the model's kind).
 

@@ -11,6 +11,7 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.positions import KeptPerSize
 
 Layer = int | str
+TrainMode = Literal["freeze", "attention", "full"]
 
 
 class GuidanceEncoder(nn.Module):
@@ -35,13 +36,21 @@ class GuidanceEncoder(nn.Module):
         """As ``forward``, of the variance that the encoder gives them."""
         raise NotImplementedError
 
-    def set_trainable(self, train: Literal["freeze", "full"]) -> None:
-        """``freeze``: no parameter trains and the forward pass keeps no graph; ``full``: every parameter on a path trains."""
-        if train not in ("freeze", "full"):
-            raise ConfigError(f"training mode {train!r} of the guidance encoder; choose freeze or full")
+    def set_trainable(self, train: TrainMode) -> None:
+        """Say which parameters train: ``freeze`` none, and the forward pass keeps no graph; ``attention`` those of the
+        attention layers (queries, keys, values, output); ``full`` every parameter on a path.
+
+        Raises:
+            ConfigError: another mode, or ``attention`` of an encoder that has none.
+        """
+        if train not in ("freeze", "attention", "full"):
+            raise ConfigError(f"training mode {train!r} of the guidance encoder; choose freeze, attention or full")
         unused = self.unused_parameters()
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(train == "full" and not name.startswith(unused))
+            chosen = train == "full" or (train == "attention" and ".attn." in name)
+            parameter.requires_grad_(chosen and not name.startswith(unused))
+        if train == "attention" and self.frozen:
+            raise ConfigError(f"{type(self).__name__} has no attention layers to train; choose freeze or full")
 
     def unused_parameters(self) -> tuple[str, ...]:
         """Prefixes of the parameters that none of ``layers`` depends on."""
