@@ -1,4 +1,4 @@
-"""Every configuration key that ovrs adds to Detectron2's, its default and what it does.
+"""The configuration keys that ovrs adds to Detectron2's, their defaults and what they do (one system's own: config_systems.py).
 
 The defaults are the published AerOSeg (ViT-B/16 and SAM-L); a file in ``configs/`` states what differs from them. Only the
 ``from_config`` of a system reads these keys: blocks and encoders take plain arguments.
@@ -14,12 +14,14 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
+from ovrs.config_systems import add_system_keys
 from ovrs.errors import ConfigError
 
 
 def add_ovrs_config(cfg: CfgNode) -> None:
     """Add ovrs's keys to a Detectron2 configuration, in place."""
     _add_model(cfg)
+    add_system_keys(cfg.MODEL)
     _add_training(cfg)
     _add_inference(cfg)
 
@@ -65,10 +67,6 @@ def _add_model(cfg: CfgNode) -> None:
     # Weights of that backbone: a file under timm's names, or "imagenet" (see ovrs.modeling.pretrained); "" = random.
     vl.SMALL.STEM_WEIGHTS = ""
 
-    # DenseAlignment, the small encoder's pre-training: labels of every "pixel", or which classes an "image" holds.
-    model.ALIGNMENT = CfgNode()
-    model.ALIGNMENT.SUPERVISION = "pixel"
-
     guidance = model.GUIDANCE = CfgNode()
     # sam_vit_b | sam_vit_l | sam_vit_h | clip (the vision-language encoder's own features) | timm:<model>, a
     # pyramid or a plain ViT; with its tag where weights decide how positions are resized: timm:vit_base_patch8_224.dino
@@ -81,7 +79,7 @@ def _add_model(cfg: CfgNode) -> None:
     # Bring features to mean 0 and variance 1 over channels (with NAME clip they stay as they are): those of convolutional
     # pyramids vary many times as much as SAM's, for which the rates and the weight of L_sem were chosen.
     guidance.UNIT_VARIANCE = False
-    # freeze | full
+    # freeze | attention (queries, keys, values and outputs of its attention layers) | full
     guidance.TRAIN = "freeze"
     # Side in pixels of the guidance encoder's input; 0 = the image's own size (padded to the encoder's patch).
     guidance.INPUT_SIZE = 0
@@ -257,7 +255,7 @@ def load_config(config_file: str, options: Sequence[Any] = ()) -> CfgNode:
         origin = "the overrides given with the command"
         cfg.merge_from_list(list(options))
     except KeyError as error:
-        raise ConfigError(f"{origin}: unknown configuration key: {error.args[0]}; ovrs/config.py lists all") from error
+        raise ConfigError(f"{origin}: unknown configuration key: {error.args[0]}; ovrs/config*.py list all") from error
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"{origin}: {error}") from error
     except RecursionError as error:

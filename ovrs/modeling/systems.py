@@ -2,6 +2,7 @@
 
 from ovrs.modeling.aeroseg import AerOSeg
 from ovrs.modeling.dense_alignment import DenseAlignment
+from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import SegmentationModel
 
-__all__ = ["AerOSeg", "DenseAlignment", "SegmentationModel"]
+__all__ = ["AerOSeg", "DenseAlignment", "RSZeroSeg", "SegmentationModel"]

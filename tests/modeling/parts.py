@@ -8,20 +8,27 @@ from typing import Any
 
 import torch
 from open_clip.transformer import VisionTransformer
+from timm.models.vision_transformer import VisionTransformer as TimmTransformer
 from torch import Tensor, nn
 
 from ovrs.modeling.aeroseg import AerOSeg
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
+from ovrs.modeling.blocks.category_head import CategoryAdaptiveHead
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
 from ovrs.modeling.blocks.cost_volume import CostEmbedding
+from ovrs.modeling.blocks.dual_stream import DualStreamFusion
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
+from ovrs.modeling.blocks.multi_scale_alignment import MultiScaleAlignment
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
+from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
+from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.losses import LossSettings
+from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import TEMPLATES
@@ -103,6 +110,38 @@ def tiny_aeroseg(*, guidance: str = "sam", train: str = "full", seed: int = 0, *
     }
     arguments.update(changes)
     return AerOSeg(**arguments)
+
+
+def tiny_vit(layers: Sequence[int] = (2,), train: str = "freeze") -> VitGuidance:
+    """A plain vision transformer of timm with two blocks of width 16, patches of 4: a grid twice as fine as the other's."""
+    encoder = TimmTransformer(
+        img_size=32, patch_size=4, embed_dim=16, depth=2, num_heads=2, num_classes=0, dynamic_img_size=True
+    )
+    guidance = VitGuidance(encoder, "tiny_vit_dino", layers)
+    guidance.set_trainable(train)  # type: ignore[arg-type]
+    return guidance
+
+
+def tiny_rs_zeroseg(*, train: str = "full", remote: str = "freeze", seed: int = 0, **changes: Any) -> RSZeroSeg:
+    """A whole RS-ZeroSeg; ``changes`` replace constructor arguments."""
+    torch.manual_seed(seed)
+    gate = TextGate(text_dim=24, feature_dim=16, dim=16)
+    arguments: dict[str, Any] = {
+        "vision_language": tiny_vision_language(train),
+        "templates": TEMPLATES["remote_sensing"],
+        "inference": InferenceSettings(mode="sliding", tile=32, overlap=0.5),
+        "vision_normalization": PixelNormalization([120.0] * 3, [60.0] * 3),
+        "guidance_encoder": tiny_vit(train=remote),
+        "guidance_normalization": PixelNormalization([110.0] * 3, [50.0] * 3),
+        "guidance_size": 0,
+        "fusion": DualStreamFusion(vision_dim=24, remote_dim=16, dim=32),
+        "alignment": MultiScaleAlignment(dim=32, out_dim=16, heads=2, scales=(2, 1, 0.5)),
+        "head": CategoryAdaptiveHead(gate=gate, dim=16, hidden=16),
+        "text_projection": nn.Linear(16, 24),
+        "class_chunk": 2,
+    }
+    arguments.update(changes)
+    return RSZeroSeg(**arguments)
 
 
 def randomize(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -1,5 +1,7 @@
 """The blocks of RS-ZeroSeg against plain NumPy references of their equations, and every shortcut against the long way."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,10 @@ def three_by_three(layer, x):
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
+
+
+def gelu(x):
+    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
 
 
 def cross_attention(block, query, context):
@@ -176,14 +182,14 @@ def test_the_head_projects_features_times_gate():
     logits = head(features, text)
     for b in range(2):
         for n, weight in enumerate(gates_by_hand(head.gate, array(features[b]), array(text))):
-            hidden = np.maximum(three_by_three(head.proj[0], array(features[b]) * weight), 0)
+            hidden = gelu(three_by_three(head.proj[0], array(features[b]) * weight))
             close(logits[b, n].double(), pointwise(head.proj[2], hidden)[0], 1e-4)
 
 
 HEADS = [
     CategoryAdaptiveHead(gate=gate(), dim=16, hidden=4),
     CosineHead(gate=gate()),
-    GatedDecoderHead.build(gate=gate(), dim=16, dims=[16, 16], guidance_dims=[4, 4], attention=True),
+    GatedDecoderHead.build(gate=gate(), dim=16, kernel=3, dims=[16, 16], guidance_dims=[4, 4], attention=True),
 ]
 
 

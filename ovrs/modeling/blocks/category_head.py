@@ -5,10 +5,13 @@ All take features [B, C, H, W], text [N, T] and how many classes to compute at a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovrs.modeling.blocks.classes import map_classes
+from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
 from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
@@ -26,7 +29,7 @@ class CategoryAdaptiveHead(nn.Module):
     def __init__(self, *, gate: TextGate, dim: int, hidden: int) -> None:
         super().__init__()
         self.gate = gate
-        self.proj = nn.Sequential(nn.Conv2d(dim, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, 1, 1))
+        self.proj = nn.Sequential(nn.Conv2d(dim, hidden, 3, padding=1), nn.GELU(), nn.Conv2d(hidden, 1, 1))
 
     def forward(self, features: Tensor, text: Tensor, *, chunk: int = 0) -> Tensor:
         """See the module. Gated features are the largest tensor by far: ``chunk`` bounds how many classes of them there are."""
@@ -57,33 +60,45 @@ class CosineHead(nn.Module):
 
 
 class GatedDecoderHead(nn.Module):
-    """AerOSeg's decoder behind the gate: gated features of a quarter of the sides, enlarged with the features as guidance.
+    """AerOSeg's decoder behind the gate: features of a quarter of the sides, enlarged with the fine ones as guidance.
+
+    A class enters as F * A_k plus an embedding of the cosine itself: the decoder's norms would undo a factor alone.
 
     Args:
         gate: gives A_k.
+        embedding: of the cosines, to the channels of the features.
         decoder: two stages of upsampling.
         guidance: projections of the features for the decoder's stages at 2x and 4x.
     """
 
-    def __init__(self, *, gate: TextGate, decoder: UpsamplingDecoder, guidance: nn.ModuleList) -> None:
+    def __init__(
+        self, *, gate: TextGate, embedding: CostEmbedding, decoder: UpsamplingDecoder, guidance: nn.ModuleList
+    ) -> None:
         super().__init__()
         self.gate = gate
+        self.embedding = embedding
         self.decoder = decoder
         self.guidance = guidance
 
     @classmethod
-    def build(cls, *, gate: TextGate, dim: int, dims: list[int], guidance_dims: list[int], attention: bool) -> GatedDecoderHead:
-        """The head over features of ``dim`` channels; the rest as in :class:`UpsamplingDecoder`."""
-        decoder = UpsamplingDecoder(dim=dim, dims=dims, guidance_dims=guidance_dims, attention=attention)
-        guidance = nn.ModuleList(GuidanceProjection(channels=dim, dim=width) for width in guidance_dims)
-        return cls(gate=gate, decoder=decoder, guidance=guidance)
+    def build(
+        cls, *, gate: TextGate, dim: int, kernel: int, dims: Sequence[int], guidance_dims: Sequence[int], attention: bool
+    ) -> GatedDecoderHead:
+        """The head over features of ``dim`` channels; the rest as in :class:`CostEmbedding` and :class:`UpsamplingDecoder`."""
+        return cls(
+            gate=gate,
+            embedding=CostEmbedding(channels=1, dim=dim, kernel=kernel),
+            decoder=UpsamplingDecoder(dim=dim, dims=dims, guidance_dims=guidance_dims, attention=attention),
+            guidance=nn.ModuleList(GuidanceProjection(channels=dim, dim=width) for width in guidance_dims),
+        )
 
     def forward(self, features: Tensor, text: Tensor, *, chunk: int = 0) -> Tensor:
         """See the module; the sides of the features must be multiples of 4."""
         coarse = F.avg_pool2d(features, self.decoder.scale)
         height, width = coarse.shape[-2:]
-        gates = self.gate(coarse, text.expand(len(features), -1, -1))
-        phi = coarse.permute(0, 2, 3, 1).unsqueeze(1) * gates.unsqueeze(-1)
+        cosines = self.gate.compare(self.gate.project(coarse), text.expand(len(features), -1, -1))
+        gated = coarse.permute(0, 2, 3, 1).unsqueeze(1) * cosines.sigmoid().unsqueeze(-1)
+        phi = gated + self.embedding(cosines.unsqueeze(1), chunk=chunk)
         sizes = ((2 * height, 2 * width), (4 * height, 4 * width))
         guidance = [project(features, size) for project, size in zip(self.guidance, sizes, strict=True)]
         return self.decoder(phi, guidance, chunk=chunk)

@@ -17,11 +17,11 @@ class TextGate(nn.Module):
         text_dim: channels of the text embeddings.
         feature_dim: channels of the features.
         dim: channels in which the two are compared.
-        scale: alpha at first.
+        scale: alpha at first; twice as much and gates shut before the features have learnt anything.
         bias: beta at first.
     """
 
-    def __init__(self, *, text_dim: int, feature_dim: int, dim: int, scale: float = 10.0, bias: float = 0.0) -> None:
+    def __init__(self, *, text_dim: int, feature_dim: int, dim: int, scale: float = 5.0, bias: float = 0.0) -> None:
         super().__init__()
         self.text = nn.Linear(text_dim, dim)
         self.features = nn.Conv2d(feature_dim, dim, 1)
