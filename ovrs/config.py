@@ -113,6 +113,8 @@ def _add_model(cfg: CfgNode) -> None:
     refinement.CLASS_PADDING = 256
     # Compute that padding as one weighted token: the same result, without its cost.
     refinement.FOLD_PADDING = True
+    # After the blocks, the gate of RS-ZeroSeg's head (not in AerOSeg's paper).
+    refinement.TEXT_GATE = False
 
     decoder = model.DECODER = CfgNode()
     decoder.DIMS = [64, 32]

@@ -20,6 +20,7 @@ from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.cost_volume import CostEmbedding, best_matching, cost_volume, rotation_ensemble
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection, resize_nearest
 from ovrs.modeling.blocks.prompts import average_prompts
+from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.build_aeroseg import aeroseg_parts
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
@@ -50,6 +51,7 @@ class AerOSeg(SegmentationModel):
         guidance_size: side of its input; 0 = the image's own size.
         rotations: quarter turns of the ensemble.
         cost_embedding, spatial_guidance, text_guidance, decoder_guidance, refinement, decoder: the blocks, see there.
+        text_gate: RS-ZeroSeg's, one more refinement: features of a class times where its words fit the guidance; None without.
         back_projection, back_target: T^sem and what it reproduces; None outside training on one class list.
         max_classes: above it, only the best matching classes of an image are aggregated; 0 = no limit.
         pooling: of the class blocks, (in training, in evaluation).
@@ -72,6 +74,7 @@ class AerOSeg(SegmentationModel):
         decoder_guidance: nn.ModuleList,
         refinement: nn.ModuleList,
         decoder: UpsamplingDecoder,
+        text_gate: TextGate | None = None,
         back_projection: SemanticBackProjection | None,
         back_target: Literal["guidance", "clip", "rgb", "none"],
         max_classes: int,
@@ -91,6 +94,7 @@ class AerOSeg(SegmentationModel):
         self.decoder_guidance = decoder_guidance
         self.refinement = refinement
         self.decoder = decoder
+        self.text_gate = text_gate
         self.back_projection = back_projection
         self.back_target = back_target
         self.max_classes = max_classes
@@ -133,6 +137,8 @@ class AerOSeg(SegmentationModel):
         pooling = self.pooling[0] if self.training else self.pooling[1]
         for block in self.refinement:  # eqs. 5 and 6
             phi = block(phi, spatial_guidance, text_guidance, pooling=pooling, chunk=self.class_chunk)
+        if self.text_gate is not None:  # not in the paper
+            phi = phi * self.text_gate(spatial_guidance, text_guidance).unsqueeze(-1)
         decoder_guidance = [
             project(features, (scale * height, scale * width))
             for project, features, scale in zip(self.decoder_guidance, (second, first), (2, 4), strict=True)

@@ -16,6 +16,7 @@ from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
+from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.build import build_guidance_encoder, shared_parts
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
@@ -69,6 +70,7 @@ def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
         "decoder": UpsamplingDecoder(
             dim=model.COST.DIM, dims=model.DECODER.DIMS, guidance_dims=guidance.DECODER_DIMS, attention=model.DECODER.ATTENTION
         ),
+        "text_gate": _text_gate(cfg) if refine.TEXT_GATE else None,
         "back_projection": _back_projection(cfg, {"guidance": channels[2], "clip": vision_language.dim, "rgb": 3}),
         "back_target": model.BACK_PROJECTION.TARGET,
         "max_classes": model.MAX_CLASSES,
@@ -82,6 +84,11 @@ def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
             alignment_weight=loss.ALIGNMENT_WEIGHT,
         ),
     }
+
+
+def _text_gate(cfg: CfgNode) -> TextGate:
+    guidance = cfg.MODEL.GUIDANCE
+    return TextGate(text_dim=guidance.TEXT_DIM, feature_dim=guidance.SPATIAL_DIM, dim=guidance.TEXT_DIM)
 
 
 def _decoder_guidance(cfg: CfgNode, channels: list[int]) -> list[GuidanceProjection]:

@@ -6,6 +6,7 @@ from parts import PATCH, randomize, tiny_aeroseg, tiny_sam, tiny_vision_language
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
+from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.losses import LossSettings, segmentation_loss
 from ovrs.modeling.segmentation_model import LEFT_OUT
 from ovrs.modeling.windows import InferenceSettings, resize
@@ -320,6 +321,25 @@ def test_training_on_another_number_of_classes_names_the_way_out():
         tiny_aeroseg().train()(batch(vocabulary=Vocabulary.parse("ship,bridge")))
     with pytest.raises(ConfigError, match="MAX_CLASSES"):
         tiny_aeroseg(max_classes=2).train()(batch())
+
+
+def test_a_text_gate_is_one_more_refinement_that_learns_and_knows_no_order_of_classes():
+    gate = TextGate(text_dim=16, feature_dim=16, dim=8)
+    model = randomize(tiny_aeroseg(text_gate=gate)).train()
+    sum(model(batch()).values()).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in gate.parameters())
+    order = [2, 0, 1]
+    text = model.eval().text_features(WORDS.rows)
+    image = picture()[None].float()
+    with torch.no_grad():
+        refined = model._refine(image, text)[0].phi
+        close(model.logits(image, text[order]), model.logits(image, text)[:, order])
+        gate.scale.zero_()
+        gate.bias.fill_(50.0)  # wide open
+        opened = model._refine(image, text)[0].phi
+        model.text_gate = None
+        close(model._refine(image, text)[0].phi, opened)
+    assert not torch.allclose(refined, opened)
 
 
 def test_guidance_layers_may_be_listed_in_any_order_and_twice():

@@ -74,6 +74,11 @@ def test_the_small_one_is_built_from_its_file_and_scores_words_at_the_size_of_th
     assert answer["sem_seg"].shape == (2, 96, 128) and answer["sem_seg"].isfinite().all()
 
 
+def test_the_gate_is_one_key_away_in_aeroseg():
+    keys = ("MODEL.WEIGHTS", "", "MODEL.GUIDANCE.WEIGHTS", "", "MODEL.REFINEMENT.TEXT_GATE")
+    assert built("mini", *keys, "True")[1].text_gate is not None and built("mini", *keys, "False")[1].text_gate is None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
