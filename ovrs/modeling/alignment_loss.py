@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovrs.modeling.losses import class_shares, over_processes
+from ovrs.modeling.precision import without_autocast
 
 
 def image_alignment_loss(pooled: Tensor, text: Tensor, target: Tensor) -> Tensor:
@@ -25,7 +26,8 @@ def image_alignment_loss(pooled: Tensor, text: Tensor, target: Tensor) -> Tensor
         The mean over images with a labelled pixel, in 0..2; 0 (with gradients) where there is none.
     """
     present = (class_shares(target, len(text), (1, 1)).flatten(1) > 0).float()
-    words = present @ F.normalize(text.detach().float(), dim=-1)  # a sum points where the mean does
+    with without_autocast(text.device.type):
+        words = present @ F.normalize(text.detach().float(), dim=-1)  # a sum points where the mean does
     distance = 1 - F.cosine_similarity(pooled.float(), words, dim=-1)
     labelled = present.amax(dim=1)
     return (distance * labelled).sum() / over_processes(labelled.sum())
@@ -44,7 +46,8 @@ def region_alignment_loss(regions: Tensor, text: Tensor, target: Tensor, *, temp
         The mean over the classes present, image by image; 0 (with gradients) where there is none.
     """
     present = class_shares(target, len(text), (1, 1)).flatten(1) > 0
-    cosines = F.normalize(regions.float(), dim=-1) @ F.normalize(text.detach().float(), dim=-1).mT
+    with without_autocast(text.device.type):
+        cosines = F.normalize(regions.float(), dim=-1) @ F.normalize(text.detach().float(), dim=-1).mT
     right = (cosines / temperature).log_softmax(dim=-1).diagonal(dim1=1, dim2=2)
     return -(right * present).sum() / over_processes(present.sum())
 
@@ -56,5 +59,6 @@ def pool_regions(features: Tensor, target: Tensor, classes: int) -> Tensor:
     """
     height, width = features.shape[-2:]
     shares = class_shares(target, classes, (height, width))
-    sums = torch.einsum("bchw,bnhw->bnc", features.float(), shares)
-    return sums / shares.sum(dim=(2, 3)).clamp(min=1e-6).unsqueeze(-1)
+    weights = shares / shares.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+    with without_autocast(features.device.type):  # a sum over thousands of places
+        return torch.einsum("bchw,bnhw->bnc", features.float(), weights)

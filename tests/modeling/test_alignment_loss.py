@@ -78,3 +78,22 @@ def test_neither_knows_an_order_of_classes_nor_the_lengths_of_vectors(loss):
     expected = loss(visual, text, target())
     torch.testing.assert_close(loss(moved, text[order], labels), expected)
     torch.testing.assert_close(loss(3 * visual, text * (0.5 + torch.rand(4, 1)), target()), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_changes_neither_sums_over_many_places_nor_the_losses(dtype):
+    features, text = 20 + torch.randn(1, 6, 96, 96), torch.randn(3, 6)
+    labels = torch.zeros(1, 96, 96, dtype=torch.long)  # 20 * 9000 is beyond half precision
+    labels[:, :10] = 2
+
+    def found():
+        regions = pool_regions(features, labels, 3)
+        yield regions
+        yield region_alignment_loss(regions, text, labels)
+        yield image_alignment_loss(features.mean(dim=(2, 3)), text, labels)
+
+    expected = list(found())
+    with torch.autocast("cpu", dtype=dtype):
+        for value, exact in zip(found(), expected, strict=True):
+            assert value.dtype == torch.float32
+            torch.testing.assert_close(value, exact, rtol=1e-5, atol=1e-5)
