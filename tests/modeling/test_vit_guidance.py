@@ -201,6 +201,7 @@ def test_how_positions_are_resized_follows_the_publisher():
 
 FULL = {
     "vit_base_patch8_224.dino": dino(width=768, depth=12, patch=8, grid=28),
+    "vit_base_patch16_224.dino": dino(width=768, depth=12, patch=16, grid=14),
     "vit_base_patch14_dinov2": dinov2(width=768, depth=12, patch=14, grid=37),
     "vit_large_patch14_dinov2": dinov2(width=1024, depth=24, patch=14, grid=37),
     "vit_base_patch14_reg4_dinov2": dinov2(width=768, depth=12, patch=14, grid=37, registers=4),

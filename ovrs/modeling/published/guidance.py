@@ -64,6 +64,7 @@ def _timm(
     normalization: tuple[Channels, Channels] = IMAGENET,
     gsd: float | None = None,
     tagged: bool = False,
+    sha256: str = "",
 ) -> PublishedWeights:
     # With timm's tag only where the architecture's name does not tell how positions are resized.
     return PublishedWeights(
@@ -79,6 +80,20 @@ def _timm(
         patch=patch,
         megabytes=megabytes,
         gsd=gsd,
+        sha256=sha256,
+    )
+
+
+def _dino(patch: int, sha256: str = "") -> PublishedWeights:
+    return _timm(
+        f"dino/ViT-B-{patch}",
+        f"vit_base_patch{patch}_224.dino",
+        size=224,
+        patch=patch,
+        megabytes=343,
+        source="Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
+        tagged=True,
+        sha256=sha256,
     )
 
 
@@ -109,15 +124,8 @@ GUIDANCE: tuple[PublishedWeights, ...] = (
     _sam2("2", "L", "large", 898),
     _sam2("2.1", "B+", "base_plus", 324),
     _sam2("2.1", "L", "large", 898),
-    _timm(
-        "dino/ViT-B-8",
-        "vit_base_patch8_224.dino",
-        size=224,
-        patch=8,
-        megabytes=343,
-        source="Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
-        tagged=True,
-    ),
+    _dino(8),
+    _dino(16, "93181583427d6de3e18ab0e6ee4df35736cfc51a3c1bf9ae0e9b53b1316598dc"),
     _dinov2("vit_base_patch14_dinov2", "ViT-B-14", 346),
     _dinov2("vit_base_patch14_reg4_dinov2", "ViT-B-14", 346),
     _dinov2("vit_large_patch14_dinov2", "ViT-L-14", 1217),
