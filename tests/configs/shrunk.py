@@ -20,17 +20,19 @@ WIDTHS = [
     *("MODEL.COST.DIM", "16", "MODEL.COST.KERNEL", "3", "MODEL.REFINEMENT.HEADS", "2", "MODEL.REFINEMENT.WINDOW", "3"),
     *("MODEL.REFINEMENT.CLASS_PADDING", "20", "MODEL.DECODER.DIMS", "[16, 16]", "MODEL.BACK_PROJECTION.HIDDEN", "[16, 16]"),
     *("MODEL.GUIDANCE.SPATIAL_DIM", "8", "MODEL.GUIDANCE.TEXT_DIM", "8", "MODEL.GUIDANCE.DECODER_DIMS", "[4, 4]"),
+    *("MODEL.RS_ZEROSEG.DIM", "16", "MODEL.RS_ZEROSEG.HEADS", "2", "MODEL.RS_ZEROSEG.FEATURE_DIM", "16"),
+    *("MODEL.RS_ZEROSEG.GATE_DIM", "16", "MODEL.RS_ZEROSEG.HEAD_DIM", "8"),
     *("MODEL.DEVICE", "cpu", "TEST.INFERENCE", "whole"),
 ]
 NO_WEIGHT_FILES = ["MODEL.VISION_LANGUAGE.WEIGHTS", "", "MODEL.GUIDANCE.WEIGHTS", ""]
 
 
-def shrunk_config(path):
-    """The file with narrow blocks and short sides, and no weights to read."""
+def shrunk_config(path, options=()):
+    """The file with narrow blocks and short sides, and no weights to read; ``options`` come last."""
     asked = load_config(str(path)).MODEL
     sides = ["MODEL.FIXED_SIZE", str(asked.FIXED_SIZE // SHRINK)]
     sides += ["MODEL.GUIDANCE.INPUT_SIZE", str(asked.GUIDANCE.INPUT_SIZE // SHRINK)]
-    return load_config(str(path), [*WIDTHS, *NO_WEIGHT_FILES, *sides])
+    return load_config(str(path), [*WIDTHS, *NO_WEIGHT_FILES, *sides, *options])
 
 
 @pytest.fixture
