@@ -79,7 +79,7 @@ def build(args: argparse.Namespace) -> tuple[SegmentationModel, dict[str, Any]]:
     cfg = load_config(args.config_file, [*args.opts, "MODEL.DEVICE", "cpu", "MODEL.PRECISION", "fp32", "DATASETS.TRAIN", "()"])
     weights = find_weights(cfg.MODEL.WEIGHTS if args.weights is None else args.weights)
     model = build_model(cfg).eval()
-    if not isinstance(model, SegmentationModel) or not hasattr(model, "refinement"):
+    if not isinstance(model, SegmentationModel):
         raise ConfigError(f"{cfg.MODEL.META_ARCHITECTURE} has no image path for a fixed vocabulary that can be exported")
     if weights != RANDOM_WEIGHTS:
         load_weights(model, weights)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
-from ovrs.modeling.aeroseg import AerOSeg
+from ovrs.modeling.blocks.multi_scale_alignment import MultiScaleAlignment
 from ovrs.modeling.blocks.spatial_refinement import GuidedWindowAttention
 from ovrs.modeling.encoders.guidance import SamGuidance
 from ovrs.modeling.segmentation_model import SegmentationModel
@@ -19,6 +19,8 @@ from ovrs.modeling.windows import resize
 from ovrs.vocabulary import Vocabulary
 
 LARGEST = 8192  # pixels a side that an open size may have
+# Parts of a system that only its losses read.
+TRAINING_ONLY = {"back_projection", "text_projection"}
 
 
 class FixedVocabulary(nn.Module):
@@ -52,13 +54,16 @@ class FixedVocabulary(nn.Module):
         return resize(scores, (image.shape[2], image.shape[3])) if self.full_size else scores
 
     def multiple(self) -> int:
-        """What open sides must be multiples of, in pixels: no patch, window or guidance stride is cut, so nothing is padded."""
+        """What open sides must be multiples of, in pixels: patches, windows, coarser grids, guidance strides all stay whole."""
         if self.system.fixed_size:
             return 1
-        windows = {module.window for module in self.modules() if isinstance(module, GuidedWindowAttention)}
+        patches = {module.window for module in self.modules() if isinstance(module, GuidedWindowAttention)}
+        for module in self.modules():
+            if isinstance(module, MultiScaleAlignment):
+                patches.update(scale.denominator for scale in module.scales)
         guidance = getattr(self.system, "guidance_encoder", None)
         stride = guidance.stride if guidance is not None and not self.system.guidance_size else 1
-        return math.lcm(self.system.size_divisor * math.lcm(*windows), stride)
+        return math.lcm(self.system.size_divisor * math.lcm(*patches), stride)
 
     def smallest(self) -> int:
         """The least open side: more than one window, since a single one is not shifted."""
@@ -67,9 +72,8 @@ class FixedVocabulary(nn.Module):
     def why_fixed(self) -> str:
         """Why height and width cannot be left open; "" where they may."""
         system = self.system
-        if system.fixed_size or not isinstance(system, AerOSeg):
-            return ""
-        if isinstance(system.guidance_encoder, SamGuidance) and not system.guidance_size:
+        guidance = getattr(system, "guidance_encoder", None)
+        if isinstance(guidance, SamGuidance) and not (system.fixed_size or system.guidance_size):
             return "SAM's encoder pads its windows, and stretches its relative positions, by rules that branch on the size"
         return ""
 
@@ -100,8 +104,7 @@ def _image_path(model: SegmentationModel) -> Any:
     system, encoder = _shell(model), _shell(model.vision_language)
     encoder._modules["text_tower"] = nn.Identity()
     system._modules["vision_language"] = encoder
-    if "back_projection" in system._modules:
-        system._modules["back_projection"] = None
+    system._modules.update(dict.fromkeys(TRAINING_ONLY & system._modules.keys()))
     return _evenly_padded(system).eval()
 
 

@@ -34,7 +34,14 @@ OURS = (
     "COST",
     "REFINEMENT",
     "DECODER",
+    "RS_ZEROSEG",
 )
+# Of those the ones that a system does not read, by their beginnings.
+UNREAD = {
+    "AerOSeg": ("RS_ZEROSEG.",),
+    "DenseAlignment": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES"),
+    "RSZeroSeg": ("REFINEMENT.", "MAX_CLASSES", "GUIDANCE.SPATIAL_DIM", "GUIDANCE.TEXT_DIM", "GUIDANCE.UPSAMPLE"),
+}
 
 
 def about_configuration(cfg: CfgNode) -> dict[str, str]:
@@ -92,9 +99,14 @@ def _read(architecture: str) -> dict[str, Any]:
 
 
 def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
-    """Prefixes of keys that this configuration does not read."""
-    unused = () if ours.get("VISION_LANGUAGE.NAME") == "small" else ("VISION_LANGUAGE.SMALL.",)
-    return (*unused, "REFINEMENT.POOLING_")  # pooling is a choice of evaluation
+    """Prefixes of keys that this configuration does not read, or that are a choice of evaluation."""
+    system = str(ours.get("META_ARCHITECTURE"))
+    unused = [*UNREAD.get(system, ()), "REFINEMENT.POOLING_"]
+    if ours.get("VISION_LANGUAGE.NAME") != "small":
+        unused.append("VISION_LANGUAGE.SMALL.")
+    if system == "RSZeroSeg" and ours.get("RS_ZEROSEG.HEAD") != "decoder":
+        unused += ["COST.", "DECODER.", "GUIDANCE.DECODER_DIMS"]
+    return tuple(unused)
 
 
 def _plain(value: Any) -> Any:

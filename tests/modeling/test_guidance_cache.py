@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from parts import tiny_aeroseg, tiny_sam
+from parts import tiny_aeroseg, tiny_rs_zeroseg, tiny_sam
 
 from ovrs.config import load_config
 from ovrs.errors import ConfigError
@@ -193,11 +193,12 @@ def test_aeroseg_reads_guidance_once_an_image_whatever_the_rotations_and_keeps_n
     assert all(parameter.grad is None for parameter in encoder.parameters())
 
 
-def test_a_training_step_is_the_same_from_the_cache(encoder, tmp_path):
-    encoder.layers, encoder.channels = (1, 2, 3), dict.fromkeys((1, 2, 3), 16)
+@pytest.mark.parametrize(("system", "layers"), [(tiny_aeroseg, (1, 2, 3)), (tiny_rs_zeroseg, (3,))])
+def test_a_training_step_is_the_same_from_the_cache(encoder, tmp_path, system, layers):
+    encoder.layers, encoder.channels = layers, dict.fromkeys(layers, 16)
     steps = []
     for guidance in (encoder, learning(encoder, tmp_path), learning(encoder, tmp_path)):
-        model = tiny_aeroseg(guidance_encoder=guidance).train()
+        model = system(guidance_encoder=guidance).train()
         losses = step_of(model)
         steps.append((losses, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
     assert encoder.images == 4

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "modeling"), str(ROOT / "tests" / "configs")]
 
 import export  # noqa: E402
-from parts import randomize, tiny_aeroseg, tiny_vision_language  # noqa: E402
+from parts import randomize, tiny_aeroseg, tiny_rs_zeroseg, tiny_sam, tiny_vision_language  # noqa: E402
 from shrunk import narrow_encoders, shrunk_config  # noqa: E402, F401 - a fixture
 
 VOCABULARY = Vocabulary.parse("ship|boat, bridge, water").with_background(Background("threshold", threshold=0.4))
@@ -108,6 +108,19 @@ def test_sam_keeps_the_size_that_it_sees_and_says_why():
     assert "SAM" in FixedVocabulary(tiny(guidance="sam"), VOCABULARY).why_fixed()
     for squeezed in ({"guidance_size": 64}, {"fixed_size": 64}):
         assert not FixedVocabulary(tiny(guidance="sam", **squeezed), VOCABULARY).why_fixed()
+    assert "SAM" in FixedVocabulary(tiny_rs_zeroseg(guidance_encoder=tiny_sam(layers=(3,))).eval(), VOCABULARY).why_fixed()
+
+
+def test_rs_zeroseg_takes_other_sizes_as_long_as_its_coarsest_grid_is_whole():
+    model = randomize(tiny_rs_zeroseg(), seed=3).eval()
+    module = FixedVocabulary(model, VOCABULARY)
+    exported = exporting.trace(module, (40, 48))
+    assert not exported.fixed and exported.size == (48, 48) and module.multiple() == 16  # patches of 8, half a grid of them
+    assert not any(name.startswith("system.text_projection") for name in module.state_dict())
+    run = exported.program.module()
+    for size in ((48, 48), (64, 32), (32, 96)):
+        image = exporting.picture(size, 1)
+        torch.testing.assert_close(run(image), expected(model, image), rtol=0, atol=1e-6)
 
 
 def test_catseg_as_published_squeezes_images_of_any_size(narrow_encoders):  # noqa: F811

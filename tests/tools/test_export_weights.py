@@ -11,6 +11,7 @@ from ovrs.modeling.header import about_configuration, contradictions, warn_of_co
 from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
 MINI = Path(__file__).parents[2] / "configs" / "mini" / "aeroseg.yaml"
+RS_ZEROSEG = MINI.with_name("rs_zeroseg.yaml")
 path = Path(__file__).parents[2] / "tools" / "export_weights.py"
 spec = importlib.util.spec_from_file_location("export_weights", path)
 export_weights = importlib.util.module_from_spec(spec)
@@ -36,10 +37,10 @@ def test_mistakes_are_said_and_nothing_is_written(tmp_path, capsys, monkeypatch,
     assert capsys.readouterr().err.startswith("error: ") and not list(tmp_path.iterdir())
 
 
-def mini(tmp_path, *arguments):
+def mini(tmp_path, *arguments, config=MINI):
     torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "m.pth")
     target = tmp_path / "m.safetensors"
-    given = ["--config-file", str(MINI), *arguments]
+    given = ["--config-file", str(config), *arguments]
     assert export_weights.main([str(tmp_path / "m.pth"), str(target), *given]) == 0
     return target
 
@@ -66,6 +67,27 @@ def test_what_contradicts_the_header_is_named(tmp_path, caplog):
     assert "MODEL.PROMPTS is 'photo', the weights are of 'remote_sensing'" in caplog.text
     assert "MODEL.REFINEMENT.WINDOW is 4, the weights are of 6" in caplog.text and "CLASS_CHUNK" not in caplog.text
     assert not contradictions(other, tmp_path / "m.pth")
+
+
+def test_a_system_is_compared_by_the_keys_that_it_reads(tmp_path):
+    target = mini(tmp_path, config=RS_ZEROSEG)
+    unread = [
+        "MODEL.REFINEMENT.WINDOW",
+        "4",
+        "MODEL.MAX_CLASSES",
+        "0",
+        "MODEL.GUIDANCE.TEXT_DIM",
+        "8",
+        "MODEL.DECODER.DIMS",
+        "[8, 8]",
+    ]
+    assert not contradictions(load_config(str(RS_ZEROSEG), unread), target)
+    (found,) = contradictions(load_config(str(RS_ZEROSEG), ["MODEL.RS_ZEROSEG.SCALES", "[1.0]"]), target)
+    assert found == "MODEL.RS_ZEROSEG.SCALES is [1.0], the weights are of [2.0, 1.0, 0.5]"
+    options = ["MODEL.RS_ZEROSEG.HEAD", "decoder", "MODEL.DECODER.DIMS", "[8, 8]"]
+    assert len(contradictions(load_config(str(RS_ZEROSEG), options), target)) == 2
+    target = mini(tmp_path)
+    assert not contradictions(load_config(str(MINI), ["MODEL.RS_ZEROSEG.DIM", "8"]), target)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class MultiScaleAlignment(nn.Module):
 
     def __init__(self, *, dim: int, out_dim: int, heads: int, scales: Sequence[float]) -> None:
         super().__init__()
-        self.scales = tuple(scales)
+        self.scales = tuple(Fraction(scale).limit_denominator(1000) for scale in scales)
         self.levels = nn.ModuleList(StreamAlignment(dim=dim, heads=heads) for _ in self.scales)
         self.aggregate = DoubleConv((len(self.scales) + 1) * dim, out_dim)
         self.smooth = nn.Conv2d(out_dim, out_dim, 3, padding=1)
@@ -72,6 +72,7 @@ class MultiScaleAlignment(nn.Module):
         height, width = streams.vision.shape[-2:]
         aligned = []
         for scale, level in zip(self.scales, self.levels, strict=True):
-            size = (math.ceil(scale * height), math.ceil(scale * width))
+            up, down = scale.as_integer_ratio()
+            size = (-(-up * height // down), -(-up * width // down))  # in integers, which a tracer can reason about
             aligned.append(level(resize_features(streams.vision, size), resize_features(streams.remote, size)))
         return aligned
