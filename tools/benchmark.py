@@ -1,109 +1,120 @@
-"""Time a system on one image, stage by stage, and its memory.
+"""What systems cost for one image: parameters, operations, time by stages and memory.
 
     python tools/benchmark.py --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml --size 384 --classes 17 --precision bf16
+    python tools/benchmark.py --config-file configs/mini/isaid/{aeroseg,ovrs,catseg}.yaml --size 512 --runs 20 --markdown
 
-Weights are random: they do not change what an operation costs. Times are medians over warm runs, text features cached; the head
-is what is left of the whole after both encoders. Peak memory is the process's, model included. Compare ratios within one run
-rather than seconds between machines.
+One pass over one square image, text features cached. Each system runs in a process of its own and they take turns, so that
+their ratios are paired; compare ratios within one run rather than seconds between computers. Values of weights change nothing:
+they are random where the configuration names no file. What is printed, a line of JSON for each system:
+
+  whole, vision_language, guidance_encoder, head
+                seconds, medians over the counted runs; the head is what is left of the whole after both encoders
+  whole_range   fastest and slowest run
+  to_first      the whole in multiples of the first system's, median over the rounds; to_first_range
+  text_once     seconds to embed the vocabulary
+  peak_gib      peak memory of the process, libraries and model included (peak_gpu_gib: what PyTorch held on the GPU)
+  parameters    all, those that learn (trained), and of both those of the text tower, which runs once a vocabulary
+  gflops        1e9 multiply-adds of the pass as fvcore counts them, text not included: a multiplication and an addition
+                together are one, as in most papers; PyTorch's own counter says twice as much
+  uncounted     operators that have no count, with how often they ran; missed is the share of matrix products among them
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import logging
-import platform
-import resource
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
 
-import torch
-from detectron2.modeling import build_model
-from torch import Tensor, nn
-
-import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
-from ovrs.config import load_config
+from ovrs.engine.benchmark import Cost, Setting, measure
 from ovrs.errors import OvrsError
-from ovrs.vocabulary import Vocabulary
+
+# Share of the products above which a count is called incomplete.
+_NOTABLE = 0.01
 
 
-@contextlib.contextmanager
-def timed(module: object, method: str, seconds: list[float]) -> Iterator[None]:
-    """Add up how long ``module.method`` takes while the context lasts; each entry is one call."""
-    original: Callable[..., object] = getattr(module, method)
-
-    def measured(*args: object, **kwargs: object) -> object:
-        start = time.perf_counter()
-        result = original(*args, **kwargs)
-        seconds.append(time.perf_counter() - start)
-        return result
-
-    setattr(module, method, measured)
-    try:
-        yield
-    finally:
-        delattr(module, method)
-
-
-def peak_gib() -> float:
-    """The process's peak resident memory."""
-    unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
-def measure(model: nn.Module, image: Tensor, vocabulary: Vocabulary, runs: int) -> dict[str, float]:
-    """Medians in seconds of the whole forward pass and its parts."""
-    text_start = time.perf_counter()
-    with torch.no_grad(), model.autocast():
-        model.text_features(vocabulary.rows)
-    text = time.perf_counter() - text_start
-    stages: dict[str, list[float]] = {"vision_language": [], "guidance_encoder": []}
-    whole: list[float] = []
-    with torch.no_grad(), contextlib.ExitStack() as stack:
-        stack.enter_context(timed(model.vision_language, "image", stages["vision_language"]))
-        if getattr(model, "guidance_encoder", None) is not None:
-            stack.enter_context(timed(model.guidance_encoder, "forward", stages["guidance_encoder"]))
-        for _ in range(runs + 1):
-            start = time.perf_counter()
-            model.scores(image, vocabulary)
-            whole.append(time.perf_counter() - start)
-    result = {name: statistics.median(values[1:]) for name, values in stages.items() if values}
-    result["whole"] = statistics.median(whole[1:])
-    result["head"] = result["whole"] - sum(value for name, value in result.items() if name != "whole")
-    result["text_once"] = text
-    return result
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 with a line on standard error."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", default="configs/aeroseg/aeroseg_vitb16_saml.yaml")
+    parser.add_argument("--config-file", nargs="+", default=["configs/aeroseg/aeroseg_vitb16_saml.yaml"], metavar="FILE")
     parser.add_argument("--size", type=int, default=384, help="side of the image in pixels")
     parser.add_argument("--classes", type=int, default=17)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"])
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
-    parser.add_argument("--runs", type=int, default=3, help="counted runs after one that warms up")
+    parser.add_argument("--runs", type=int, default=3, help="counted runs after one that warms up; 0 times nothing")
+    parser.add_argument("--markdown", action="store_true", help="print a table instead of JSON")
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs that override the configuration")
-    args = parser.parse_args(arguments)
-    logging.disable(logging.WARNING)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    options = ["MODEL.DEVICE", device, "MODEL.PRECISION", args.precision, "DATASETS.TRAIN", "()", *args.opts]
+    return parser
+
+
+def report(setting: Setting, cost: Cost, first: Cost) -> dict[str, Any]:
+    """The figures of a system, for JSON; ``first`` is what its time is compared with."""
+    parameters, operations = cost.parameters, cost.operations
+    figures: dict[str, Any] = {
+        "config": setting.config_file,
+        "size": setting.size,
+        "classes": setting.classes,
+        "precision": setting.precision,
+    }
+    if cost.rounds:
+        stages = {name: round(median(turn[name] for turn in cost.rounds), 4) for name in cost.rounds[0]}
+        whole = [turn["whole"] for turn in cost.rounds]
+        ratios = [own / turn["whole"] for own, turn in zip(whole, first.rounds, strict=True)]
+        figures |= stages | {"whole_range": _range(whole, 4)}
+        figures |= {"to_first": round(median(ratios), 3), "to_first_range": _range(ratios, 3)}
+        figures |= {"text_once": round(cost.text_once or 0.0, 4), "head_share": round(stages["head"] / stages["whole"], 3)}
+    figures["peak_gib"] = round(cost.peak_gib, 2)
+    if cost.peak_gpu_gib is not None:
+        figures["peak_gpu_gib"] = round(cost.peak_gpu_gib, 2)
+    figures["parameters"] = {
+        "all": parameters.every,
+        "trained": parameters.trained,
+        "text": parameters.text,
+        "text_trained": parameters.text_trained,
+    }
+    counted = {"whole": operations.whole, **operations.stages}
+    figures["gflops"] = {name: round(number / 1e9, 4) for name, number in counted.items()}
+    return figures | {"uncounted": operations.uncounted, "missed": round(operations.missed, 4)}
+
+
+def _range(values: Sequence[float], digits: int) -> list[float]:
+    return [round(min(values), digits), round(max(values), digits)]
+
+
+def table(reports: Sequence[dict[str, Any]]) -> str:
+    """The figures that are compared, as a table in Markdown."""
+    header = ["system", "parameters", "of them text", "trained", "GFLOPs", "seconds", "to the first", "peak memory"]
+    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for figures in reports:
+        parameters = [f"{figures['parameters'][name] / 1e6:.2f} M" for name in ("all", "text", "trained")]
+        seconds = ratio = "-"
+        if "whole" in figures:
+            seconds = "{:.3f} ({:.3f} to {:.3f})".format(figures["whole"], *figures["whole_range"])
+            ratio = "{:.2f} ({:.2f} to {:.2f})".format(figures["to_first"], *figures["to_first_range"])
+        memory = figures.get("peak_gpu_gib", figures["peak_gib"])
+        lines.append([figures["config"], *parameters, f"{figures['gflops']['whole']:.1f}", seconds, ratio, f"{memory:.2f} GiB"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0, or 2 with a line on standard error."""
+    args = parser().parse_args(arguments)
+    settings = [
+        Setting(name, args.size, args.classes, args.precision, args.threads, tuple(args.opts)) for name in args.config_file
+    ]
     try:
-        model = build_model(load_config(args.config_file, options)).eval()
+        costs = measure(settings, args.runs)
     except OvrsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    vocabulary = Vocabulary.from_names(f"thing {number}" for number in range(args.classes))
-    figures = measure(model, torch.rand(1, 3, args.size, args.size) * 255, vocabulary, args.runs)
-    report = {name: round(value, 4) for name, value in figures.items()}
-    report |= {"head_share": round(figures["head"] / figures["whole"], 3), "peak_gib": round(peak_gib(), 2)}
-    asked = {"config": args.config_file, "size": args.size, "classes": args.classes, "precision": args.precision}
-    print(json.dumps(asked | report))
+    reports = [report(setting, cost, costs[0]) for setting, cost in zip(settings, costs, strict=True)]
+    for figures in reports:
+        if figures["missed"] > _NOTABLE:
+            share = f"{figures['missed']:.0%} of its matrix products"
+            print(f"warning: {figures['config']}: gflops lack {share}, see uncounted in JSON", file=sys.stderr)
+    print(table(reports) if args.markdown else "\n".join(json.dumps(figures) for figures in reports))
     return 0
 
 

@@ -23,12 +23,12 @@ import numpy as np
 import rasterio
 import torch
 from affine import Affine
-from benchmark import peak_gib, timed
 from rasterio.windows import Window
 from torch import Tensor
 from tqdm import tqdm
 
 from ovrs.data.scenes import draw_scene
+from ovrs.engine.benchmark import peak_gib, timed
 from ovrs.errors import OvrsError
 from ovrs.files import written_whole
 from ovrs.inference.segmenter import Segmenter

@@ -75,6 +75,11 @@ class SentenceText(nn.Module):
         """Width of the embeddings."""
         return self.projection.out_features
 
+    @property
+    def parameters_outside(self) -> int:
+        """How many parameters the sentence encoder has, none of which are this module's."""
+        return self.sentences.parameters
+
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Embed ``texts`` -> [len(texts), C], not normalised."""
         return self.projection(self.sentences(texts).to(self.projection.weight.device))
@@ -91,6 +96,11 @@ class SentenceEncoder:
     def __init__(self) -> None:
         self._known: dict[str, Tensor] = {}
         self._parts: tuple[Any, Any] | None = None
+
+    @property
+    def parameters(self) -> int:
+        """How many there are."""
+        return sum(parameter.numel() for parameter in self._load()[1].parameters())
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Unit-length embeddings of ``texts`` -> [len(texts), 384]: the mean over tokens, as the model card says."""
