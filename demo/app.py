@@ -20,6 +20,8 @@ from ovrs.inference.command_line import add_model_arguments, load_segmenter, one
 EXAMPLES = """examples:
   %(prog)s
       the small model; open the address that is printed
+  %(prog)s --config-file mini/rs_zeroseg
+      another small model
   %(prog)s --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml --weights aeroseg.safetensors --device cuda
       another system, other weights
   %(prog)s --port 8080 --max-pixels 1e8 --max-names 100

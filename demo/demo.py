@@ -43,6 +43,8 @@ EXAMPLES = """examples:
       a pixel whose best class is less sure than that is background
   %(prog)s --input 'archive/**/*.tif' --preset land_cover --vectors gpkg --min-area 20 --output maps --resume
       an archive, with polygons; what is done already is left out, and interrupted work goes on
+  %(prog)s --input port.tif --vocab "ship,quay" --config-file mini/rs_zeroseg
+      another small model
   %(prog)s --input port.tif --vocab ship --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml \\
           --weights aeroseg.safetensors --opts TEST.OVERLAP 0.5
       another system, other weights, and any key of the configuration

@@ -26,10 +26,14 @@ from rasterio.transform import from_origin
 from ovrs.browser.guests import Guests, Limits, safe_stem, vocabulary_of, words_of
 from ovrs.browser.messages import plain_words
 from ovrs.errors import InputError, OutputError, VocabularyError
-from ovrs.inference.segmenter import Segmenter
+from ovrs.inference.segmenter import Segmenter, SystemTiles
 from ovrs.inference.tiles import Tiling
 from ovrs.inference.work import WorkFolder
 from ovrs.vocabulary import Vocabulary
+
+sys.path.append(str(Path(__file__).parents[1] / "modeling"))
+
+from parts import tiny_rs_zeroseg
 
 SCRIPT = Path(__file__).parents[2] / "demo" / "app.py"
 WAIT = 120_000  # milliseconds; a busy machine is slow
@@ -98,6 +102,18 @@ def test_a_picture_becomes_a_png_and_the_missing_polygons_are_explained(guests: 
         assert file.format == "PNG" and np.unique(np.asarray(file)).tolist() == [1]
     assert result.vectors is None and "coordinate reference system" in result.no_vectors
     assert result.screen.areas is None
+
+
+def test_another_system_serves_guests_like_the_first(guests: Guests, town: Path) -> None:
+    pytest.importorskip("pyogrio")
+    guests.segmenter = Segmenter(SystemTiles(tiny_rs_zeroseg().eval()))
+    vocabulary, least = vocabulary_of(WORDS, "land, tree", 0.2)
+    result = guests.segment("guest", town, vocabulary, least)
+    screen = result.screen
+    assert result.vectors is not None and sum(screen.shares.values()) == pytest.approx(1)
+    scores = screen.scores_at(30, 45)
+    assert scores is not None and set(scores) == {"dark", "middling", "<b>bright</b>", "background"}
+    assert screen.chosen_at(30, 45) == max(scores, key=scores.__getitem__)
 
 
 def test_layers_scores_and_shares_tell_the_same_as_the_map(guests: Guests, town: Path) -> None:

@@ -228,6 +228,22 @@ def test_an_unknown_configuration_key_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_another_system_is_used_by_naming_its_configuration(
+    demo: ModuleType, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyogrio")
+    monkeypatch.setattr(demo, "load_segmenter", demo.load_real_segmenter)
+    args = ["--input", str(town), "--vocab", "ship|boat,bridge,water", "--background", "land,tree", "--vectors", "gpkg"]
+    args += ["--output", str(tmp_path / "out"), "--config-file", "mini/rs_zeroseg", "--weights", "random", "--device", "cpu"]
+    assert demo.main([*args, "--opts", "MODEL.GUIDANCE.WEIGHTS", ""]) == 0
+    assert out(tmp_path) == sorted([*TOWN, "town.gpkg"])
+    assert "the map will mean nothing" in capsys.readouterr().err
+    with rasterio.open(tmp_path / "out" / "town.classes.tif") as file:
+        tags, values = file.tags(), file.read(1)
+    assert (tags["MODEL"], tags["CONFIG"], tags["WEIGHTS"]) == ("RSZeroSeg", "mini/rs_zeroseg", "random")
+    assert (values[:20, :20] == 255).all() and set(np.unique(values[20:])) <= {0, 1, 2, 3}
+
+
 def test_nothing_is_left_when_the_model_fails(run: Run, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")

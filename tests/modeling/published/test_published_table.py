@@ -9,8 +9,11 @@ import pytest
 import timm
 from timm.models import get_pretrained_cfg
 
+from ovrs.config import load_config
+from ovrs.errors import WeightsError
 from ovrs.modeling.encoders.guidance import SAM_SIZES
 from ovrs.modeling.layouts import LAYOUTS
+from ovrs.modeling.published.configured import configured_weights
 from ovrs.modeling.published.page import CHECKS, as_markdown, paths_of
 from ovrs.modeling.published.table import PUBLISHED
 
@@ -109,3 +112,32 @@ def test_the_page_s_links_and_names_exist():
     used = re.findall(r"(?:fetch|WEIGHTS|verify) ((?:[a-z0-9.-]+/[\w.+-]+ ?)+)", text.split("<!-- table -->")[0])
     names = [name for words in used for name in words.split()]
     assert names and [name for name in names if name not in PUBLISHED and not name.endswith(".safetensors")] == []
+
+
+# ------------------------------------------------------------------ configs/rs_zeroseg/README.md
+
+FOLDER = ROOT / "configs/rs_zeroseg"
+WANTED = re.findall(r"^\| (\w+\.yaml)[^|]* \| ([\w/-]+) \| ([\w/-]+) \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+
+
+def test_weights_are_named_for_every_pair_of_encoders():
+    assert sorted(file for file, *_ in WANTED) == sorted(path.name for path in FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("file", "vision_language", "guidance"), WANTED)
+def test_the_weights_named_are_those_of_the_file_s_encoders(file, vision_language, guidance, tmp_path, monkeypatch):
+    monkeypatch.setenv("OVRS_CACHE", str(tmp_path))
+    model = load_config(str(FOLDER / file)).MODEL
+    for keys, name, part in (
+        (model.VISION_LANGUAGE, vision_language, "vision_language"),
+        (model.GUIDANCE, guidance, "guidance"),
+    ):
+        # All that the table knows is compared before the file is looked for.
+        with pytest.raises(WeightsError, match=f"ovrs.weights fetch {name}"):
+            configured_weights(name, part=part, architecture=keys.NAME, mean=keys.PIXEL_MEAN, std=keys.PIXEL_STD)
+    patch = PUBLISHED[guidance].patch
+    assert (model.GUIDANCE.INPUT_SIZE or 384) == 24 * patch and PUBLISHED[vision_language].patch == model_patch(file)
+
+
+def model_patch(file):
+    return int(re.search(r"vit[bl](\d+)_", file)[1])
