@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ovrs.modeling.aeroseg import AerOSeg
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
-from ovrs.modeling.blocks.category_head import CategoryAdaptiveHead
+from ovrs.modeling.blocks.category_head import CategoryAdaptiveHead, CosineHead, GatedDecoderHead
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
 from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.dual_stream import DualStreamFusion
@@ -31,9 +31,26 @@ from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.windows import InferenceSettings
-from ovrs.vocabulary import TEMPLATES
+from ovrs.vocabulary import TEMPLATES, Vocabulary
 
 PATCH = 8
+WORDS = Vocabulary.parse("ship,bridge,water")
+
+
+def picture(height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
+    """An image of noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (3, height, width), generator=generator, dtype=torch.uint8)
+
+
+def batch(count: int = 2, vocabulary: Vocabulary = WORDS, size: int = 32) -> list[dict[str, Any]]:
+    """Images of noise with labels of noise."""
+
+    def target(seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randint(0, vocabulary.num_classes, (size, size), generator=generator)
+
+    return [{"image": picture(size, size, i), "sem_seg": target(i), "vocabulary": vocabulary} for i in range(count)]
 
 
 class HashedText(nn.Module):
@@ -122,10 +139,19 @@ def tiny_vit(layers: Sequence[int] = (2,), train: str = "freeze") -> VitGuidance
     return guidance
 
 
-def tiny_rs_zeroseg(*, train: str = "full", remote: str = "freeze", seed: int = 0, **changes: Any) -> RSZeroSeg:
+def tiny_head(name: str) -> nn.Module:
+    """A head of RS-ZeroSeg by its name in a configuration."""
+    gate = TextGate(text_dim=24, feature_dim=16, dim=16)
+    if name == "decoder":
+        return GatedDecoderHead.build(gate=gate, dim=16, kernel=3, dims=[16, 16], guidance_dims=[8, 8], attention=True)
+    return CosineHead(gate=gate) if name == "cosine" else CategoryAdaptiveHead(gate=gate, dim=16, hidden=16)
+
+
+def tiny_rs_zeroseg(
+    *, train: str = "full", remote: str = "freeze", head: str = "carh", seed: int = 0, **changes: Any
+) -> RSZeroSeg:
     """A whole RS-ZeroSeg; ``changes`` replace constructor arguments."""
     torch.manual_seed(seed)
-    gate = TextGate(text_dim=24, feature_dim=16, dim=16)
     arguments: dict[str, Any] = {
         "vision_language": tiny_vision_language(train),
         "templates": TEMPLATES["remote_sensing"],
@@ -136,7 +162,7 @@ def tiny_rs_zeroseg(*, train: str = "full", remote: str = "freeze", seed: int = 
         "guidance_size": 0,
         "fusion": DualStreamFusion(vision_dim=24, remote_dim=16, dim=32),
         "alignment": MultiScaleAlignment(dim=32, out_dim=16, heads=2, scales=(2, 1, 0.5)),
-        "head": CategoryAdaptiveHead(gate=gate, dim=16, hidden=16),
+        "head": tiny_head(head),
         "text_projection": nn.Linear(16, 24),
         "class_chunk": 2,
     }
