@@ -32,8 +32,9 @@ def _add_rs_zeroseg(model: CfgNode) -> None:
     # carh: features gated by each class's words, then projected; cosine: the gate by itself; decoder: AerOSeg's, behind the
     # gate (MODEL.COST.KERNEL, MODEL.DECODER, MODEL.GUIDANCE.DECODER_DIMS).
     keys.HEAD = "carh"
-    # Channels in which words and features are compared, and channels inside the projection of carh.
-    keys.GATE_DIM = 256
+    # Channels in which words and features are compared (0: the words' own space, from which W_q then starts), and channels
+    # inside the projection of carh.
+    keys.GATE_DIM = 0
     keys.HEAD_DIM = 32
     # What the alignment loss compares with words: the whole "image", or the "region" of each class.
     keys.ALIGNMENT = "image"

@@ -49,7 +49,7 @@ def rs_zeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
 
 def _head(cfg: CfgNode, text_dim: int) -> nn.Module:
     keys, decoder = cfg.MODEL.RS_ZEROSEG, cfg.MODEL.DECODER
-    gate = TextGate(text_dim=text_dim, feature_dim=keys.FEATURE_DIM, dim=keys.GATE_DIM)
+    gate = TextGate(text_dim=text_dim, feature_dim=keys.FEATURE_DIM, dim=keys.GATE_DIM or text_dim)
     if keys.HEAD == "carh":
         return CategoryAdaptiveHead(gate=gate, dim=keys.FEATURE_DIM, hidden=keys.HEAD_DIM)
     if keys.HEAD == "cosine":

@@ -168,6 +168,12 @@ def gates_by_hand(block, features, text):
     return sigmoid(array(block.scale) * cosine + array(block.bias))
 
 
+def test_in_the_words_own_space_the_gate_starts_with_the_words_as_they_are():
+    words = torch.randn(4, 8)
+    assert torch.equal(TextGate(text_dim=8, feature_dim=16, dim=8).text(words), words)
+    assert TextGate(text_dim=8, feature_dim=16, dim=6).text(words).shape == (4, 6)
+
+
 def test_the_gate_is_the_sigmoid_of_a_scaled_cosine():
     block, features, text = gate(), torch.randn(2, 16, 3, 5), torch.randn(2, 4, 6)
     found = block(features, text)

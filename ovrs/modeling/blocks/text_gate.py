@@ -16,7 +16,8 @@ class TextGate(nn.Module):
     Args:
         text_dim: channels of the text embeddings.
         feature_dim: channels of the features.
-        dim: channels in which the two are compared.
+        dim: channels in which the two are compared. Where these are as many as the text's, W_q starts as the identity: words
+            keep the neighbourhoods that their encoder gave them, also those that no training will move.
         scale: alpha at first; twice as much and gates shut before the features have learnt anything.
         bias: beta at first.
     """
@@ -25,6 +26,9 @@ class TextGate(nn.Module):
         super().__init__()
         self.text = nn.Linear(text_dim, dim)
         self.features = nn.Conv2d(feature_dim, dim, 1)
+        if dim == text_dim:
+            nn.init.eye_(self.text.weight)
+            nn.init.zeros_(self.text.bias)
         self.scale = nn.Parameter(torch.tensor(scale))
         self.bias = nn.Parameter(torch.tensor(bias))
 
