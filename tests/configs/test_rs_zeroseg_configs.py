@@ -167,7 +167,7 @@ def test_a_model_has_as_many_parameters_as_its_encoders_and_the_equations_should
     fusion = (words + 1) * 256 + ((1024 if "dinov3" in path.stem else 768) + 1) * 256 + (9 * 512 + 1) * 256
     levels = 3 * (2 * 2 * 256 + 4 * (256 + 1) * 256)
     aggregation = 9 * 4 * 256 * 128 + 9 * 128 * 128 + 2 * 2 * 128 + (9 * 128 + 1) * 128
-    gate = (words + 1) * 256 + (128 + 1) * 256 + 2
+    gate = (words + 1) * words + (128 + 1) * words + 2
     projection = (9 * 128 + 1) * 32 + 32 + 1
     ours = fusion + levels + aggregation + gate + projection + (128 + 1) * words
     assert count(model.parameters()) == clip + remote + ours
