@@ -89,8 +89,8 @@ class RSZeroSeg(SegmentationModel):
     # ------------------------------------------------------- sections 3.2 to 3.4
 
     def logits(self, images: Tensor, text: Tensor) -> Tensor:
-        """See the base class. Each map depends on the image and its own words alone, but for the decoder as head, whose attention
-        averages over classes.
+        """See the base class. Each map depends on the image and its own words alone; only in the decoder do classes meet, whose
+        attention averages over them.
         """
         return self.head(self._features(images), average_prompts(text), chunk=self.class_chunk)  # 3.4
 
