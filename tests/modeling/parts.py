@@ -141,7 +141,7 @@ def tiny_vit(layers: Sequence[int] = (2,), train: str = "freeze") -> VitGuidance
 
 def tiny_head(name: str) -> nn.Module:
     """A head of RS-ZeroSeg by its name in a configuration."""
-    gate = TextGate(text_dim=24, feature_dim=16, dim=16)
+    gate = TextGate(text_dim=24, feature_dim=16, dim=24)
     if name == "decoder":
         return GatedDecoderHead.build(gate=gate, dim=16, kernel=3, dims=[16, 16], guidance_dims=[8, 8], attention=True)
     return CosineHead(gate=gate) if name == "cosine" else CategoryAdaptiveHead(gate=gate, dim=16, hidden=16)

@@ -14,9 +14,17 @@ def close(a, b, tolerance=1e-5):
     torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
+def built(**changes):
+    """A model with random weights, in which classes differ by as much as they may at first."""
+    model = randomize(tiny_rs_zeroseg(**changes)).eval()
+    with torch.no_grad():
+        model.head.gate.scale.fill_(5.0)
+    return model
+
+
 @pytest.fixture(scope="module", params=["carh", "cosine", "decoder"])
 def model(request):
-    return randomize(tiny_rs_zeroseg(head=request.param)).eval()
+    return built(head=request.param)
 
 
 # ------------------------------------------------------------------ vocabularies
@@ -35,7 +43,7 @@ def test_permuted_names_permute_the_maps_and_doubled_ones_have_equal_ones(model)
 
 def test_a_class_scores_the_same_whatever_other_classes_are_asked_for():
     for head in ("carh", "cosine"):  # the decoder's attention averages over classes
-        model = randomize(tiny_rs_zeroseg(head=head)).eval()
+        model = built(head=head)
         with torch.no_grad():
             many = model.scores(picture()[None], SEVEN)
             close(model.scores(picture()[None], Vocabulary.parse("thing 4")), many[:, 4:5])
@@ -112,16 +120,16 @@ def test_weights_come_back_from_a_state_dict_under_another_seed(model):
 
 
 def test_the_gate_of_each_class_and_image_lies_between_0_and_1_and_follows_words_and_features():
-    model = randomize(tiny_rs_zeroseg()).eval()
+    model = built()
     images = torch.stack([picture(40, 24, i) for i in range(2)]).float()
     with torch.no_grad():
         gates = model.head.gate(model._features(images), torch.randn(1, 5, 24).expand(2, -1, -1))
     assert gates.shape == (2, 5, 20, 12) and 0 < gates.min() < gates.max() < 1
-    assert gates.std(dim=(2, 3)).min() > 1e-4 and gates.std(dim=1).min() > 1e-4 and (gates[0] - gates[1]).abs().max() > 1e-4
+    assert gates.std(dim=(2, 3)).min() > 1e-3 and gates.std(dim=1).min() > 1e-3 and (gates[0] - gates[1]).abs().max() > 1e-3
 
 
 def test_each_stream_is_read_through_its_own_pixel_statistics():
-    model = randomize(tiny_rs_zeroseg()).eval()
+    model = built()
     given = {}
     model.vision_language.visual.register_forward_pre_hook(lambda _, args: given.update(vision=args[0]))
     model.guidance_encoder.register_forward_pre_hook(lambda _, args: given.update(remote=args[0]))
