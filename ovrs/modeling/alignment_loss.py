@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ovrs.modeling.losses import class_shares, over_processes
+from ovrs.modeling.losses import IGNORED, class_shares, over_processes
 from ovrs.modeling.precision import without_autocast
 
 
@@ -18,7 +18,7 @@ def image_alignment_loss(pooled: Tensor, text: Tensor, target: Tensor) -> Tensor
     """Cosine distance of an image's average feature and the mean embedding of its classes.
 
     Args:
-        pooled: average of the projected features over the image [B, T].
+        pooled: projected features, averaged over the labelled pixels [B, T] (see :func:`pool_labelled`).
         text: an embedding a class [N, T]; no gradient reaches it.
         target: [B, H, W], class indices or 255.
 
@@ -62,3 +62,10 @@ def pool_regions(features: Tensor, target: Tensor, classes: int) -> Tensor:
     weights = shares / shares.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
     with without_autocast(features.device.type):  # a sum over thousands of places
         return torch.einsum("bchw,bnhw->bnc", features.float(), weights)
+
+
+def pool_labelled(features: Tensor, target: Tensor) -> Tensor:
+    """Features [B, C, h, w] averaged over the labelled pixels of the target [B, H, W]: [B, C]; of what no label names, no word
+    can tell. Zeros where there is none.
+    """
+    return pool_regions(features, target.masked_fill(target != IGNORED, 0), 1)[:, 0]

@@ -14,7 +14,7 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.alignment_loss import image_alignment_loss, pool_regions, region_alignment_loss
+from ovrs.modeling.alignment_loss import image_alignment_loss, pool_labelled, pool_regions, region_alignment_loss
 from ovrs.modeling.blocks.dual_stream import DualStreamFusion
 from ovrs.modeling.blocks.multi_scale_alignment import MultiScaleAlignment
 from ovrs.modeling.blocks.prompts import average_prompts
@@ -116,6 +116,6 @@ class RSZeroSeg(SegmentationModel):
     def _alignment_loss(self, features: Tensor, words: Tensor, target: Tensor) -> Tensor:
         assert self.text_projection is not None
         if self.alignment_of == "image":
-            return image_alignment_loss(self.text_projection(features.mean(dim=(2, 3))), words, target)
+            return image_alignment_loss(self.text_projection(pool_labelled(features, target)), words, target)
         regions = pool_regions(features, target, len(words))
         return region_alignment_loss(self.text_projection(regions), words, target)

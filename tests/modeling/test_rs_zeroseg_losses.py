@@ -117,7 +117,8 @@ def test_the_second_loss_is_lambda_times_the_distance_of_the_mean_feature_and_th
     model, entries = randomize(tiny_rs_zeroseg(alignment_weight=weight)).train(), partly_labelled()
     features, words = watched(model.alignment), words_of(model)
     found = model(entries)["loss_align"].item()
-    means = projected(model, features[0].double().numpy().mean(axis=(2, 3)))
+    labelled = np.stack([entry["sem_seg"].numpy() != 255 for entry in entries]).reshape(2, 1, 16, 2, 16, 2).mean(axis=(3, 5))
+    means = projected(model, (features[0].double().numpy() * labelled).sum(axis=(2, 3)) / labelled.sum(axis=(2, 3)))
     wanted = unit(np.stack([(words[0] + words[1]) / 2, words[1]]))
     assert found == pytest.approx(weight * np.mean(1 - (unit(means) * wanted).sum(axis=1)), rel=1e-4)
 
@@ -169,8 +170,9 @@ def test_what_is_predicted_where_labels_are_masked_does_not_change_the_loss(monk
     assert (model(entries)["loss_bce"].item() == pytest.approx(before, rel=1e-6)) == (ignored == "mask")
 
 
-def test_regions_are_pooled_from_labelled_pixels_alone():
-    model = tiny_rs_zeroseg(alignment_of="region").train()
+@pytest.mark.parametrize("alignment", ["image", "region"])
+def test_what_is_aligned_is_pooled_from_labelled_pixels_alone(alignment):
+    model = tiny_rs_zeroseg(alignment_of=alignment).train()
     entries = batch()
     for entry in entries:
         entry["sem_seg"][:, 16:] = 255
