@@ -38,7 +38,7 @@ def _add_model(cfg: CfgNode) -> None:
     # Classes computed at a time where classes do not meet; bounds memory, changes nothing else.
     model.CLASS_CHUNK = 32
     # Above this many rows only the best matching ones of an image are aggregated, the others score 0; 0 = no limit. Of
-    # AerOSeg; in RS-ZeroSeg classes never meet, and every row is scored.
+    # AerOSeg; RS-ZeroSeg scores every row (in its heads carh and cosine classes never meet, in its decoder all do).
     model.MAX_CLASSES = 256
 
     vl = model.VISION_LANGUAGE = CfgNode()

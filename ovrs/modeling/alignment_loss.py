@@ -65,7 +65,8 @@ def pool_regions(features: Tensor, target: Tensor, classes: int) -> Tensor:
 
 
 def pool_labelled(features: Tensor, target: Tensor) -> Tensor:
-    """Features [B, C, h, w] averaged over the labelled pixels of the target [B, H, W]: [B, C]; of what no label names, no word
-    can tell. Zeros where there is none.
+    """Features [B, C, h, w] averaged over the labelled pixels of the target [B, H, W]: [B, C], zeros where there is none.
+
+    Unlabelled pixels have no words to be compared with.
     """
     return pool_regions(features, target.masked_fill(target != IGNORED, 0), 1)[:, 0]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from detectron2.config import CfgNode
@@ -21,6 +21,7 @@ from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
 from ovrs.modeling.fitting import parameters_on_meta
+from ovrs.modeling.losses import Ignored, Reduction
 from ovrs.modeling.pretrained import IMAGENET, load_backbone, load_guidance
 from ovrs.modeling.published.configured import configured_weights
 from ovrs.modeling.published.entry import Part
@@ -117,6 +118,42 @@ def build_guidance_encoder(cfg: CfgNode, depths: Sequence[str] = ("F_g^1", "F_g^
     elif not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return _cached(cfg, encoder) if keys.CACHE else encoder
+
+
+def pixel_loss(cfg: CfgNode) -> dict[str, Any]:
+    """What :func:`~ovrs.modeling.losses.segmentation_loss` makes of unlabelled pixels and of the number of classes.
+
+    Raises:
+        ConfigError: a word that is none of the choices.
+    """
+    loss = cfg.MODEL.LOSS
+    for key, choices in (("IGNORED", get_args(Ignored)), ("REDUCTION", get_args(Reduction))):
+        if loss[key] not in choices:
+            raise ConfigError(f"MODEL.LOSS.{key} is {loss[key]!r}; choose {' or '.join(choices)}")
+    return {"ignored": loss.IGNORED, "reduction": loss.REDUCTION}
+
+
+def check_decoder(cfg: CfgNode, channels: int) -> None:
+    """Refuse sizes with which the cost volume's embedding and the upsampling decoder cannot be built.
+
+    Args:
+        channels: those that enter the decoder.
+
+    Raises:
+        ConfigError: names them.
+    """
+    model = cfg.MODEL
+    dims, guidance_dims = model.DECODER.DIMS, model.GUIDANCE.DECODER_DIMS
+    for key, given in (("MODEL.DECODER.DIMS", dims), ("MODEL.GUIDANCE.DECODER_DIMS", guidance_dims)):
+        if len(given) != 2:
+            raise ConfigError(f"{key} needs two entries, for the stages at 2x and 4x; got {list(given)}")
+    if any(guided >= entering for guided, entering in zip(guidance_dims, (channels, dims[0]), strict=True)):
+        raise ConfigError(
+            f"MODEL.GUIDANCE.DECODER_DIMS is {list(guidance_dims)}; they must be below the channels that enter the "
+            f"decoder's two stages, {channels} and {dims[0]}"
+        )
+    if model.COST.KERNEL < 1 or model.COST.KERNEL % 2 == 0:
+        raise ConfigError(f"MODEL.COST.KERNEL is {model.COST.KERNEL}; it must be odd")
 
 
 def _cached(cfg: CfgNode, encoder: GuidanceEncoder) -> GuidanceEncoder:

@@ -18,7 +18,7 @@ from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
-from ovrs.modeling.build import build_guidance_encoder, shared_parts
+from ovrs.modeling.build import build_guidance_encoder, check_decoder, pixel_loss, shared_parts
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.segmentation_model import PixelNormalization
@@ -76,8 +76,7 @@ def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
         "max_classes": model.MAX_CLASSES,
         "pooling": (refine.POOLING_TRAIN, refine.POOLING_TEST),
         "loss": LossSettings(
-            ignored=loss.IGNORED,
-            reduction=loss.REDUCTION,
+            **pixel_loss(cfg),
             bce_weight=loss.BCE_WEIGHT,
             semantic_weight=loss.SEMANTIC_WEIGHT,
             semantic_reduction=loss.SEMANTIC_REDUCTION,
@@ -139,6 +138,4 @@ def _check_sizes(cfg: CfgNode) -> None:
             f"MODEL.COST.DIM ({model.COST.DIM}) must be a multiple of MODEL.REFINEMENT.HEADS ({model.REFINEMENT.HEADS}), "
             f"and MODEL.REFINEMENT.WINDOW ({model.REFINEMENT.WINDOW}) positive"
         )
-    for key, dims in (("MODEL.DECODER.DIMS", model.DECODER.DIMS), ("MODEL.GUIDANCE.DECODER_DIMS", model.GUIDANCE.DECODER_DIMS)):
-        if len(dims) != 2:
-            raise ConfigError(f"{key} needs two entries, for the stages at 2x and 4x; got {list(dims)}")
+    check_decoder(cfg, model.COST.DIM)

@@ -13,13 +13,16 @@ from torch import Tensor
 
 IGNORED = 255
 
+Ignored = Literal["negative", "mask"]
+Reduction = Literal["mean", "class_sum"]
+
 
 @dataclass
 class LossSettings:
     """Weights and policies of the losses (``cfg.MODEL.LOSS``)."""
 
-    ignored: Literal["negative", "mask"] = "negative"
-    reduction: Literal["mean", "class_sum"] = "mean"
+    ignored: Ignored = "negative"
+    reduction: Reduction = "mean"
     bce_weight: float = 1.0
     semantic_weight: float = 1.0
     semantic_reduction: Literal["mean", "sum"] = "mean"
@@ -30,8 +33,8 @@ def segmentation_loss(
     logits: Tensor,
     target: Tensor,
     *,
-    ignored: Literal["negative", "mask"] = "negative",
-    reduction: Literal["mean", "class_sum"] = "mean",
+    ignored: Ignored = "negative",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Binary cross entropy of every class at every pixel (eq. 12).
 

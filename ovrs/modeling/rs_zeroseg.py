@@ -21,7 +21,7 @@ from ovrs.modeling.blocks.prompts import average_prompts
 from ovrs.modeling.build_rs_zeroseg import rs_zeroseg_parts
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.guidance_input import read_guidance
-from ovrs.modeling.losses import segmentation_loss
+from ovrs.modeling.losses import Ignored, Reduction, segmentation_loss
 from ovrs.modeling.segmentation_model import PixelNormalization, SegmentationModel
 
 
@@ -35,16 +35,16 @@ class RSZeroSeg(SegmentationModel):
         guidance_normalization: pixel statistics of that encoder.
         guidance_size: side of its input; 0 = the image's own size.
         fusion: of DSFE, see there.
-        alignment: MS-CAM; without scales, only its aggregation.
+        multi_scale: MS-CAM; without scales, only its aggregation.
         head: CARH, or another of ``blocks/category_head.py``.
         text_projection: from F_MSCAM to the space of the words, for L_align; None where it has no weight.
-        alignment_of: what is compared with words, the ``image`` or each class's ``region``.
-        alignment_weight: lambda.
-        ignored: what pixels without a label are, see :func:`~ovrs.modeling.losses.segmentation_loss`.
+        align_loss: what L_align compares with words, the ``image`` or each class's ``region``.
+        align_loss_weight: lambda.
+        ignored, reduction: of L_BCE, see :func:`~ovrs.modeling.losses.segmentation_loss`.
         shared: the arguments of :class:`SegmentationModel`.
 
     Raises:
-        ConfigError: an unknown ``alignment_of``, or a weight with nothing to compare.
+        ConfigError: an unknown ``align_loss``, or a weight of it without a projection or the reverse.
     """
 
     @configurable
@@ -56,30 +56,32 @@ class RSZeroSeg(SegmentationModel):
         guidance_normalization: PixelNormalization,
         guidance_size: int,
         fusion: DualStreamFusion,
-        alignment: MultiScaleAlignment,
+        multi_scale: MultiScaleAlignment,
         head: nn.Module,
         text_projection: nn.Linear | None,
-        alignment_of: Literal["image", "region"] = "image",
-        alignment_weight: float = 0.2,
-        ignored: Literal["negative", "mask"] = "mask",
+        align_loss: Literal["image", "region"],
+        align_loss_weight: float,
+        ignored: Ignored,
+        reduction: Reduction,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        if alignment_of not in ("image", "region"):
-            raise ConfigError(f"MODEL.RS_ZEROSEG.ALIGNMENT is {alignment_of!r}; choose image or region")
-        if (text_projection is None) != (alignment_weight == 0):
-            raise ConfigError("a projection to the words and a weight of the alignment loss want each other")
+        if align_loss not in ("image", "region"):
+            raise ConfigError(f"MODEL.RS_ZEROSEG.ALIGN_LOSS is {align_loss!r}; choose image or region")
+        if (text_projection is None) != (align_loss_weight == 0):
+            raise ConfigError("text_projection is needed exactly where align_loss_weight is not 0")
         self.vision_normalization = vision_normalization
         self.guidance_encoder = guidance_encoder
         self.guidance_normalization = guidance_normalization
         self.guidance_size = guidance_size
         self.fusion = fusion
-        self.alignment = alignment
+        self.multi_scale = multi_scale
         self.head = head
         self.text_projection = text_projection
-        self.alignment_of = alignment_of
-        self.alignment_weight = alignment_weight
+        self.align_loss = align_loss
+        self.align_loss_weight = align_loss_weight
         self.ignored = ignored
+        self.reduction = reduction
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -89,8 +91,8 @@ class RSZeroSeg(SegmentationModel):
     # ------------------------------------------------------- sections 3.2 to 3.4
 
     def logits(self, images: Tensor, text: Tensor) -> Tensor:
-        """See the base class. Each map depends on the image and its own words alone; only in the decoder do classes meet, whose
-        attention averages over them.
+        """See the base class. A class's map depends on the image and its own words alone, except with the decoder as head,
+        which averages over all classes.
         """
         return self.head(self._features(images), average_prompts(text), chunk=self.class_chunk)  # 3.4
 
@@ -100,7 +102,8 @@ class RSZeroSeg(SegmentationModel):
         (remote,) = read_guidance(  # F_RSI
             self.guidance_encoder, self.guidance_normalization, images, self.guidance_size
         )
-        return self.alignment(self.fusion(vision, remote))  # 3.2, then 3.3
+        streams = self.fusion(vision, remote)  # 3.2, DSFE
+        return self.multi_scale(streams)  # 3.3, MS-CAM
 
     # ------------------------------------------------------------- section 3.5
 
@@ -108,14 +111,14 @@ class RSZeroSeg(SegmentationModel):
         """L_BCE + lambda L_align; with a lambda of 0 there is no second term to compute."""
         features, words = self._features(images), average_prompts(text)
         logits = self.head(features, words)
-        losses = {"loss_bce": segmentation_loss(logits, target, ignored=self.ignored)}
+        losses = {"loss_bce": segmentation_loss(logits, target, ignored=self.ignored, reduction=self.reduction)}
         if self.text_projection is not None:
-            losses["loss_align"] = self.alignment_weight * self._alignment_loss(features, words, target)
+            losses["loss_align"] = self.align_loss_weight * self._align_loss(features, words, target)
         return losses
 
-    def _alignment_loss(self, features: Tensor, words: Tensor, target: Tensor) -> Tensor:
+    def _align_loss(self, features: Tensor, words: Tensor, target: Tensor) -> Tensor:
         assert self.text_projection is not None
-        if self.alignment_of == "image":
+        if self.align_loss == "image":
             return image_alignment_loss(self.text_projection(pool_labelled(features, target)), words, target)
         regions = pool_regions(features, target, len(words))
         return region_alignment_loss(self.text_projection(regions), words, target)

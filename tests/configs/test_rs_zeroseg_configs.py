@@ -124,9 +124,9 @@ def test_each_combination_of_freezing_has_a_file_that_is_named_after_it():
 
 def test_lambda_goes_from_0_to_0_4():
     rows = [path for path in FILES if path.stem.startswith("table6")]
-    weights = {path.stem[-2:]: load_config(str(path)).MODEL.RS_ZEROSEG.ALIGNMENT_WEIGHT for path in rows}
+    weights = {path.stem[-2:]: load_config(str(path)).MODEL.RS_ZEROSEG.ALIGN_LOSS_WEIGHT for path in rows}
     assert weights == {"00": 0.0, "01": 0.1, "03": 0.3, "04": 0.4}
-    assert load_config(str(MAIN)).MODEL.RS_ZEROSEG.ALIGNMENT_WEIGHT == 0.2
+    assert load_config(str(MAIN)).MODEL.RS_ZEROSEG.ALIGN_LOSS_WEIGHT == 0.2
 
 
 # ------------------------------------------------------------------ real size
@@ -138,7 +138,7 @@ def test_three_scales_are_48_24_and_12_patches_and_the_streams_meet_on_24_by_24(
     cfg, model = built(path)
     model.eval()
     seen = {}
-    watched = {"fusion": model.fusion, **{f"level {i}": level for i, level in enumerate(model.alignment.levels)}}
+    watched = {"fusion": model.fusion, **{f"level {i}": level for i, level in enumerate(model.multi_scale.levels)}}
     hooks = [
         module.register_forward_hook(lambda _, given, result, name=name: seen.update({name: (given, result)}))
         for name, module in watched.items()
@@ -188,10 +188,19 @@ def test_the_gate_is_one_key_away_in_aeroseg():
         (["MODEL.GUIDANCE.NAME", "clip"], "needs a second encoder"),
         (["MODEL.GUIDANCE.LAYERS", "[1, 2]"], r"needs 1 entry \(F_RSI\), got \[1, 2\]"),
         (["MODEL.GUIDANCE.TRAIN", "attention"], "no attention layers"),
-        (["MODEL.RS_ZEROSEG.SCALES", "[1.0, 0.0]"], "above 0"),
+        (["MODEL.RS_ZEROSEG.SCALES", "[1.0, 0.0]"], "from 0.001 to 1000"),
+        (["MODEL.RS_ZEROSEG.SCALES", "['a']"], "from 0.001 to 1000"),
         (["MODEL.RS_ZEROSEG.HEAD", "mlp"], "choose carh, cosine or decoder"),
-        (["MODEL.RS_ZEROSEG.ALIGNMENT", "pixel"], "choose image or region"),
-        (["MODEL.RS_ZEROSEG.HEADS", "7"], "64 channels cannot be cut into 7 heads"),
+        (["MODEL.RS_ZEROSEG.ALIGN_LOSS", "pixel"], "choose image or region"),
+        (["MODEL.RS_ZEROSEG.ALIGN_LOSS_WEIGHT", "-0.2"], "0 or above"),
+        (["MODEL.RS_ZEROSEG.HEADS", "7"], r"DIM \(64\) must be a multiple of MODEL.RS_ZEROSEG.HEADS \(7\)"),
+        (["MODEL.RS_ZEROSEG.FEATURE_DIM", "50"], "multiple of 16"),
+        (["MODEL.RS_ZEROSEG.GATE_DIM", "-3"], "GATE_DIM is -3"),
+        (["MODEL.RS_ZEROSEG.HEAD", "decoder", "MODEL.COST.KERNEL", "4"], "must be odd"),
+        (["MODEL.RS_ZEROSEG.HEAD", "decoder", "MODEL.DECODER.DIMS", "[32]"], "needs two entries"),
+        (["MODEL.RS_ZEROSEG.HEAD", "decoder", "MODEL.GUIDANCE.DECODER_DIMS", "[64, 64]"], "below the channels"),
+        (["MODEL.LOSS.IGNORED", "maks"], "choose negative or mask"),
+        (["MODEL.LOSS.REDUCTION", "sum"], "choose mean or class_sum"),
     ],
 )
 def test_what_cannot_be_built_is_named(options, message):

@@ -61,8 +61,8 @@ def test_two_steps_reach_all_that_should_train_and_change_nothing_else(path, nar
     train = vocabulary_of(cfg.DATASETS.TRAIN[0])
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     chosen = {name for name, _ in model.named_parameters() if should_train(name, model, *modes(path))}
-    compared = "" if model.text_projection is None else model.alignment_of
-    assert (len(model.alignment.levels), type(model.head), compared) == OTHER_PARTS.get(path.stem, PARTS)
+    compared = "" if model.text_projection is None else model.align_loss
+    assert (len(model.multi_scale.levels), type(model.head), compared) == OTHER_PARTS.get(path.stem, PARTS)
     expected = {"loss_bce", "loss_align"} if compared else {"loss_bce"}
     for _ in range(2):
         images = torch.randint(0, 256, (2, 3, SIDE, SIDE))

@@ -161,9 +161,13 @@ def tiny_rs_zeroseg(
         "guidance_normalization": PixelNormalization([110.0] * 3, [50.0] * 3),
         "guidance_size": 0,
         "fusion": DualStreamFusion(vision_dim=24, remote_dim=16, dim=32),
-        "alignment": MultiScaleAlignment(dim=32, out_dim=16, heads=2, scales=(2, 1, 0.5)),
+        "multi_scale": MultiScaleAlignment(dim=32, out_dim=16, heads=2, scales=(2, 1, 0.5)),
         "head": tiny_head(head),
         "text_projection": nn.Linear(16, 24),
+        "align_loss": "image",
+        "align_loss_weight": 0.2,
+        "ignored": "mask",
+        "reduction": "mean",
         "class_chunk": 2,
     }
     arguments.update(changes)

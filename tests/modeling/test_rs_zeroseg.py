@@ -64,7 +64,7 @@ def test_class_chunks_change_nothing_and_bound_what_is_computed_at_a_time(model,
         assert seen == [7] + [min(chunk, 7 - start) for start in range(0, 7, chunk)]
 
 
-@pytest.mark.parametrize("changes", [{"alignment_of": "image"}, {"alignment_of": "region"}, {"head": "decoder"}])
+@pytest.mark.parametrize("changes", [{"align_loss": "image"}, {"align_loss": "region"}, {"head": "decoder"}])
 def test_after_training_on_one_vocabulary_another_is_read_without_rebuilding(changes):
     model = tiny_rs_zeroseg(**changes)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-3)

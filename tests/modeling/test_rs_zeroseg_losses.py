@@ -62,11 +62,11 @@ def test_all_nine_freezing_combinations_train_what_they_say_and_nothing_else(tra
 
 
 @pytest.mark.parametrize("head", ["carh", "cosine", "decoder"])
-@pytest.mark.parametrize("alignment_of", ["image", "region"])
+@pytest.mark.parametrize("align_loss", ["image", "region"])
 @pytest.mark.parametrize("scales", [(), (2, 1, 0.5)])
-def test_with_any_head_alignment_and_scales_every_parameter_learns(head, alignment_of, scales):
+def test_with_any_head_alignment_and_scales_every_parameter_learns(head, align_loss, scales):
     alignment = MultiScaleAlignment(dim=32, out_dim=16, heads=2, scales=scales)
-    model = tiny_rs_zeroseg(remote="full", head=head, alignment_of=alignment_of, alignment=alignment)
+    model = tiny_rs_zeroseg(remote="full", head=head, align_loss=align_loss, multi_scale=alignment)
     step_and_compare(randomize(model), "full", "full")
 
 
@@ -114,8 +114,8 @@ def test_the_first_loss_is_the_binary_cross_entropy_over_labelled_pixels_and_cla
 
 @pytest.mark.parametrize("weight", [0.2, 0.4])
 def test_the_second_loss_is_lambda_times_the_distance_of_the_mean_feature_and_the_mean_word_present(weight):
-    model, entries = randomize(tiny_rs_zeroseg(alignment_weight=weight)).train(), partly_labelled()
-    features, words = watched(model.alignment), words_of(model)
+    model, entries = randomize(tiny_rs_zeroseg(align_loss_weight=weight)).train(), partly_labelled()
+    features, words = watched(model.multi_scale), words_of(model)
     found = model(entries)["loss_align"].item()
     labelled = np.stack([entry["sem_seg"].numpy() != 255 for entry in entries]).reshape(2, 1, 16, 2, 16, 2).mean(axis=(3, 5))
     means = projected(model, (features[0].double().numpy() * labelled).sum(axis=(2, 3)) / labelled.sum(axis=(2, 3)))
@@ -124,8 +124,8 @@ def test_the_second_loss_is_lambda_times_the_distance_of_the_mean_feature_and_th
 
 
 def test_or_lambda_times_the_contrast_of_each_region_present_with_the_words_by_loops():
-    model, entries = randomize(tiny_rs_zeroseg(alignment_of="region")).train(), partly_labelled()
-    features, words = watched(model.alignment), words_of(model)
+    model, entries = randomize(tiny_rs_zeroseg(align_loss="region")).train(), partly_labelled()
+    features, words = watched(model.multi_scale), words_of(model)
     found, terms = model(entries)["loss_align"].item(), []
     for feature, entry in zip(features[0].double().numpy(), entries, strict=True):
         labels = entry["sem_seg"].numpy().reshape(16, 2, 16, 2)  # a place of the features is four pixels
@@ -142,18 +142,18 @@ def test_a_lambda_of_zero_leaves_the_alignment_out_of_the_parameters_and_of_the_
         raise AssertionError("computed all the same")
 
     monkeypatch.setattr(rs_zeroseg, "image_alignment_loss", never)
-    model, usual = tiny_rs_zeroseg(text_projection=None, alignment_weight=0.0), tiny_rs_zeroseg()
+    model, usual = tiny_rs_zeroseg(text_projection=None, align_loss_weight=0.0), tiny_rs_zeroseg()
     assert model.train()(batch()).keys() == {"loss_bce"}
     left_out = usual.state_dict().keys() - model.state_dict().keys()
     assert left_out == {"text_projection.weight", "text_projection.bias"}
 
 
 def test_a_weight_without_a_projection_and_an_unknown_alignment_are_refused():
-    for changes in ({"alignment_weight": 0.0}, {"text_projection": None}):
-        with pytest.raises(ConfigError, match="want each other"):
+    for changes in ({"align_loss_weight": 0.0}, {"text_projection": None}):
+        with pytest.raises(ConfigError, match="needed exactly where"):
             tiny_rs_zeroseg(**changes)
     with pytest.raises(ConfigError, match="choose image or region"):
-        tiny_rs_zeroseg(alignment_of="pixel")
+        tiny_rs_zeroseg(align_loss="pixel")
 
 
 @pytest.mark.parametrize("head", ["carh", "cosine", "decoder"])
@@ -172,13 +172,13 @@ def test_what_is_predicted_where_labels_are_masked_does_not_change_the_loss(monk
 
 @pytest.mark.parametrize("alignment", ["image", "region"])
 def test_what_is_aligned_is_pooled_from_labelled_pixels_alone(alignment):
-    model = tiny_rs_zeroseg(alignment_of=alignment).train()
+    model = tiny_rs_zeroseg(align_loss=alignment).train()
     entries = batch()
     for entry in entries:
         entry["sem_seg"][:, 16:] = 255
     before = model(entries)["loss_align"].item()
     beyond = 50.0 * (torch.arange(16) > 7)
-    model.alignment.register_forward_hook(lambda _, __, features: features + beyond)
+    model.multi_scale.register_forward_hook(lambda _, __, features: features + beyond)
     assert model(entries)["loss_align"].item() == pytest.approx(before, rel=1e-6)
 
 
@@ -187,7 +187,7 @@ def test_a_batch_without_labels_costs_nothing(alignment):
     entries = batch()
     for entry in entries:
         entry["sem_seg"][:] = 255
-    losses = tiny_rs_zeroseg(alignment_of=alignment).train()(entries)
+    losses = tiny_rs_zeroseg(align_loss=alignment).train()(entries)
     assert {name: value.item() for name, value in losses.items()} == {"loss_bce": 0, "loss_align": 0}
 
 
@@ -195,7 +195,7 @@ def test_a_batch_without_labels_costs_nothing(alignment):
 @pytest.mark.parametrize("alignment", ["image", "region"])
 def test_losses_in_half_precision_stay_near_those_in_single(alignment, precision):
     single, half = (
-        randomize(tiny_rs_zeroseg(alignment_of=alignment, precision=kind)).train()(batch()) for kind in ("fp32", precision)
+        randomize(tiny_rs_zeroseg(align_loss=alignment, precision=kind)).train()(batch()) for kind in ("fp32", precision)
     )
     for name, value in half.items():
         assert value.dtype == torch.float32 and value.item() == pytest.approx(single[name].item(), rel=0.02), name
@@ -206,7 +206,7 @@ def test_losses_in_half_precision_stay_near_those_in_single(alignment, precision
 
 @pytest.mark.parametrize(("head", "alignment"), [("carh", "image"), ("cosine", "region"), ("decoder", "image")])
 def test_two_images_can_be_learnt_by_heart(head, alignment):
-    model = tiny_rs_zeroseg(head=head, alignment_of=alignment).train()
+    model = tiny_rs_zeroseg(head=head, align_loss=alignment).train()
     pair = batch()
     for index, entry in enumerate(pair):
         entry["image"] = torch.zeros(3, 32, 32, dtype=torch.uint8)

@@ -62,7 +62,8 @@ class CosineHead(nn.Module):
 class GatedDecoderHead(nn.Module):
     """AerOSeg's decoder behind the gate: features of a quarter of the sides, enlarged with the fine ones as guidance.
 
-    A class enters as F * A_k plus an embedding of the cosine itself: the decoder's norms would undo a factor alone.
+    A class enters as F * A_k plus an embedding of the cosine itself: the decoder's norms would undo the level of A_k, which
+    says how sure a class is.
 
     Args:
         gate: gives A_k.

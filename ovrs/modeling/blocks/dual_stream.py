@@ -41,7 +41,7 @@ class DualStreamFusion(nn.Module):
         self.conv = nn.Conv2d(2 * dim, dim, 3, padding=1)
 
     def forward(self, vision: Tensor, remote: Tensor) -> Streams:
-        """F_VLM [B, V, H, W] and F_RSI [B, R, h, w] -> the three maps; for the third the second is resized to the first."""
+        """F_VLM [B, V, H, W] and F_RSI [B, R, h, w] -> F'_VLM, F'_RSI and F_DSFE, for which F'_RSI is resized to H x W."""
         vision, remote = self.vision(vision), self.remote(remote)
         height, width = vision.shape[-2:]
         fused = self.conv(torch.cat([vision, resize_features(remote, (height, width))], dim=1))

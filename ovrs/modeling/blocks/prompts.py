@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def average_prompts(text: Tensor) -> Tensor:
-    """F_l averaged over prompts, of unit length before and after [N, P, C] -> [N, C]."""
+    """Embeddings [N, P, C] averaged over prompts, of unit length before and after -> [N, C]."""
     return F.normalize(F.normalize(text, dim=-1).mean(dim=1), dim=-1)

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 class TextGate(nn.Module):
     """A_k = sigmoid(alpha * cos(W_q e_k, W_f F) + beta), alpha and beta learned.
 
-    The paper prints sigmoid(Attention(Q = e_k, K = F, V = F)), which for one query is a vector and no map. What can be one is
-    the similarity that an attention takes before its softmax, and a cosine keeps it in a known range.
+    The paper prints sigmoid(Attention(Q = e_k, K = F, V = F)), which for one query is a vector and no map. We read it as the
+    attention's scores before the softmax, as cosines so that their range is known.
 
     Args:
         text_dim: channels of the text embeddings.
         feature_dim: channels of the features.
-        dim: channels in which the two are compared. Where these are as many as the text's, W_q starts as the identity: words
-            keep the neighbourhoods that their encoder gave them, also those that no training will move.
-        scale: alpha at first; twice as much and gates shut before the features have learnt anything.
+        dim: channels in which the two are compared. If ``dim`` equals ``text_dim``, W_q starts as the identity, so that words
+            keep the neighbourhoods that they came with, also words that no training will move.
+        scale: alpha at first.
         bias: beta at first.
     """
 
