@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from ovrs.config import load_config
+from ovrs.data.scenes import draw_scene
+from ovrs.data.scenes.classes import Label
 from ovrs.errors import WeightsError
 from ovrs.inference.segmenter import Segmenter, SystemTiles
 from ovrs.modeling.header import about_configuration
@@ -42,6 +44,15 @@ def texture() -> NDArray[np.uint8]:
 
 
 every_system = pytest.mark.parametrize("build", SYSTEMS.values(), ids=SYSTEMS)
+
+
+@pytest.mark.parametrize("name", ["mini", *MINI])
+def test_the_weights_that_a_small_configuration_names_find_water_in_a_scene_they_have_not_seen(name: str) -> None:
+    scene = draw_scene(1, 3, size=256)
+    water = scene.labels == Label.WATER
+    found = Segmenter.from_config(name, device="cpu").segment(scene.image, "water, building, road, tree, cropland, grass")
+    answer = found.labels == 0
+    assert water.mean() > 0.05 and (water & answer).sum() > 0.6 * (water | answer).sum()
 
 
 @pytest.mark.parametrize("name", MINI)
