@@ -1,0 +1,47 @@
+"""What a sentence is to a system that reads it word by word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ovrs.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TextTokens:
+    """The tokens of N sentences, padded to the longest of them.
+
+    Attributes:
+        tokens: [N, L, C]; what stands where a sentence has no token is meaningless, though finite.
+        mask: [N, L] bool, true where a sentence has a token; a sentence has one at least.
+        pooled: [N, C], one embedding a sentence.
+
+    Raises:
+        ConfigError: shapes that do not belong together, or a mask that is not bool.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    pooled: Tensor
+
+    def __post_init__(self) -> None:
+        count, length, dim = self.tokens.shape
+        if self.mask.dtype != torch.bool or self.mask.shape != (count, length) or self.pooled.shape != (count, dim):
+            raise ConfigError(
+                f"tokens {tuple(self.tokens.shape)} with a mask {tuple(self.mask.shape)} of {self.mask.dtype} "
+                f"and pooled {tuple(self.pooled.shape)}; they must be [N, L, C], [N, L] of bool and [N, C]"
+            )
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, sentences: slice) -> TextTokens:
+        """Some of the sentences."""
+        return TextTokens(self.tokens[sentences], self.mask[sentences], self.pooled[sentences])
+
+    def to(self, device: torch.device | str) -> TextTokens:
+        """The same on another device."""
+        return TextTokens(self.tokens.to(device), self.mask.to(device), self.pooled.to(device))
