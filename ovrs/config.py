@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
+from ovrs.config_referring import add_referring_keys
 from ovrs.config_systems import add_system_keys
 from ovrs.errors import ConfigError
 
@@ -24,6 +25,7 @@ def add_ovrs_config(cfg: CfgNode) -> None:
     add_system_keys(cfg.MODEL)
     _add_training(cfg)
     _add_inference(cfg)
+    add_referring_keys(cfg)
 
 
 def _add_model(cfg: CfgNode) -> None:

@@ -1,0 +1,18 @@
+"""The configuration keys of referring segmentation: a sentence goes in, the mask of what it means comes out."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+
+
+def add_referring_keys(cfg: CfgNode) -> None:
+    """Add the keys to a configuration, in place."""
+    # What data sets hold and evaluation measures: "segmentation" (a class for every pixel) or "referring" (a sentence's mask).
+    cfg.DATASETS.TASK = "segmentation"
+
+    keys = cfg.TEST.REFERRING = CfgNode()
+    # The size at which answer and truth are compared: "input", that at which the model sees the image (MODEL.FIXED_SIZE; RMSIN's
+    # and MAFN's published figures), or "original", that of the truth.
+    keys.EVAL_AT = "input"
+    # The IoU of an empty answer to a sentence that means nothing in the image: 0 (RMSIN, MAFN) or 1 (GRES).
+    keys.EMPTY_UNION = 0
