@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ovrs.modeling.pickle_descriptions import Description, Name, RefusedError, said
 from ovrs.modeling.torch_archives import TorchArchive
+from ovrs.pickle_descriptions import Description, Name, RefusedError, said
 
 LEGACY_PICKLES = 5  # magic number, protocol, what wrote it, the content, the names of the storages
 

@@ -1,6 +1,6 @@
 """Tensors of a TorchScript archive, as OpenAI publishes CLIP, without TorchScript: no code of the archive is compiled or run.
 
-Such an archive describes its modules in the language of pickle (see :mod:`ovrs.modeling.pickle_descriptions`). What is neither
+Such an archive describes its modules in the language of pickle (see :mod:`ovrs.pickle_descriptions`). What is neither
 a module's attribute nor a tensor is refused by its name.
 """
 
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ovrs.errors import WeightsError
-from ovrs.modeling.pickle_descriptions import Description, Name, RefusedError, said
 from ovrs.modeling.torch_archives import TorchArchive
+from ovrs.pickle_descriptions import Description, Name, RefusedError, said
 
 MOST_ATTRIBUTES = 100_000  # CLIP has some ten thousand
 DEEPEST = 64  # modules within modules

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ovrs.errors import OutputError, WeightsError
 from ovrs.files import written_whole
-from ovrs.modeling.pickle_descriptions import RefusedError
 from ovrs.modeling.rehearsal import rehearse
 from ovrs.modeling.script_archives import read_script_archive
 from ovrs.modeling.torch_archives import TorchArchive, open_archive
+from ovrs.pickle_descriptions import RefusedError
 
 # CVE-2025-32434 (before 2.6) ran code and CVE-2026-24747 (before 2.10) wrote beyond memory in torch.load(weights_only=True).
 SAFE_TORCH = (2, 10)

@@ -46,7 +46,7 @@ def test_a_hostile_or_broken_file_runs_nothing_and_says_what_it_is(name, tmp_pat
 def test_what_takes_more_memory_for_each_byte_than_a_model_is_refused(new, tmp_path, monkeypatch):
     torch.save([[] for _ in range(500)], tmp_path / "lists.pth", _use_new_zipfile_serialization=new)
     torch.save(state(), tmp_path / "model.pth", _use_new_zipfile_serialization=new)
-    monkeypatch.setattr("ovrs.modeling.pickle_descriptions.MOST_OPERATIONS", 400)
+    monkeypatch.setattr("ovrs.pickle_descriptions.MOST_OPERATIONS", 400)
     with pytest.raises(WeightsError, match="asks for more than 400 operations of pickle"):
         read_content(tmp_path / "lists.pth")
     assert set(read_content(tmp_path / "model.pth")) == set(state())

@@ -1,7 +1,8 @@
 """The language of pickle, read without its power: values are put together, names stay names, and nothing is looked up.
 
 Python's own reader calls what a file names. This one knows the few operations that PyTorch writes; what a name would do is up
-to the kinds of files (:mod:`ovrs.modeling.script_archives`, :mod:`ovrs.modeling.rehearsal`), which refuse all but a handful.
+to the kinds of files (:mod:`ovrs.modeling.script_archives`, :mod:`ovrs.modeling.rehearsal`,
+:mod:`ovrs.data.preparation.plain_pickle`), which refuse all but a handful, or all.
 """
 
 from __future__ import annotations
