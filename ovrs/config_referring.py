@@ -11,8 +11,8 @@ def add_referring_keys(cfg: CfgNode) -> None:
     cfg.DATASETS.TASK = "segmentation"
 
     keys = cfg.TEST.REFERRING = CfgNode()
-    # The size at which answer and truth are compared: "input", that at which the model sees the image (MODEL.FIXED_SIZE; RMSIN's
-    # and MAFN's published figures), or "original", that of the truth.
+    # The size at which answer and truth are compared: "input", that at which the model sees the image (MODEL.FIXED_SIZE; so do
+    # RMSIN's and MAFN's published figures), or "original", that of the truth.
     keys.EVAL_AT = "input"
     # The IoU of an empty answer to a sentence that means nothing in the image: 0 (RMSIN, MAFN) or 1 (GRES).
     keys.EMPTY_UNION = 0

@@ -14,14 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 from ovrs.palette import Color
 from ovrs.vocabulary import Vocabulary
 
-_PAPER = (250, 250, 248)
-_INK = (28, 30, 34)
-_FAINT = (112, 116, 124)
+PAPER = (250, 250, 248)
+INK = (28, 30, 34)
+FAINT = (112, 116, 124)
 # Wider than this times its height, a picture has its legend below.
 _WIDE = 1.7
 # Of maps side by side: the longer side of each, and the gap between.
-_PANEL = 512
-_GAP = 8
+PANEL = 512
+GAP = 8
 
 Picture = NDArray[np.uint8]
 Labels = NDArray[np.integer]
@@ -60,7 +60,7 @@ class Legend:
         size = (scene.width, scene.height + panel.height)
         if not below:
             size = (scene.width + panel.width, max(scene.height, panel.height))
-        sheet = Image.new("RGB", size, _PAPER)
+        sheet = Image.new("RGB", size, PAPER)
         sheet.paste(scene, (0, 0))
         sheet.paste(panel, (0, scene.height) if below else (scene.width, 0))
         return sheet
@@ -82,14 +82,14 @@ class Legend:
         header = pad * 2 + max(_width(self._font(1.1), self.title), _width(self._font(0.85), self.subtitle))
         width = max(pad + columns * self._column, round(header))
         height = self._top() + rows * line + pad + (line if self.remark else 0)
-        panel = Image.new("RGB", (width, height), _PAPER)
+        panel = Image.new("RGB", (width, height), PAPER)
         draw = ImageDraw.Draw(panel)
-        draw.text((pad, pad), self.title, _INK, self._font(1.1))
-        draw.text((pad, pad + round(1.35 * self.type_size)), self.subtitle, _FAINT, self._font(0.85))
+        draw.text((pad, pad), self.title, INK, self._font(1.1))
+        draw.text((pad, pad + round(1.35 * self.type_size)), self.subtitle, FAINT, self._font(0.85))
         for number, entry in enumerate(self.entries):
             column, row = divmod(number, rows)
             self._draw_entry(panel, entry, pad + column * self._column, self._top() + row * line)
-        draw.text((pad, self._top() + rows * line), self.remark, _FAINT, self._font(0.85))
+        draw.text((pad, self._top() + rows * line), self.remark, FAINT, self._font(0.85))
         return panel
 
     def _draw_entry(self, panel: Image.Image, entry: Entry, left: int, top: int) -> None:
@@ -97,12 +97,12 @@ class Legend:
         if entry.color is None:
             panel.paste(Image.fromarray(hatch(side, round(1.4 * side))), (left, top))
         draw.rounded_rectangle(
-            (left, top, left + round(1.4 * side), top + side), side // 6, entry.color, _INK, max(1, side // 20)
+            (left, top, left + round(1.4 * side), top + side), side // 6, entry.color, INK, max(1, side // 20)
         )
         middle = top + side / 2
-        draw.text((left + 1.9 * side, middle), entry.name, _INK, self._font(1), anchor="lm")
+        draw.text((left + 1.9 * side, middle), entry.name, INK, self._font(1), anchor="lm")
         right = left + self._column - 1.2 * side
-        draw.text((right, middle), entry.note, _FAINT, self._font(0.85), anchor="rm")
+        draw.text((right, middle), entry.note, FAINT, self._font(0.85), anchor="rm")
 
     def _line(self) -> int:
         return round(1.6 * self.type_size)
@@ -130,16 +130,16 @@ def side_by_side(image: Picture, maps: Mapping[str, Labels], vocabulary: Vocabul
         maps: label maps [h, w] by what they are called; labels outside of the vocabulary's names are hatched.
         title: the legend's first line.
     """
-    scale = min(1.0, _PANEL / max(image.shape[:2]))
+    scale = min(1.0, PANEL / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     panels: list[Picture] = [np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)]
     for labels in maps.values():
         small = cv2.resize(labels.astype(np.int16), size, interpolation=cv2.INTER_NEAREST)
         panels.append(_colored(np.asarray(small, dtype=np.int16), vocabulary))
-    enlarged = max(1, _PANEL // 2 // max(size))  # whole factors keep pixels square
+    enlarged = max(1, PANEL // 2 // max(size))  # whole factors keep pixels square
     panels = [panel.repeat(enlarged, axis=0).repeat(enlarged, axis=1) for panel in panels]
     legend = _legend_of(maps, vocabulary, title, type_size=max(14, max(panels[0].shape[:2]) // 26))
-    return legend.beside(_row(panels, ("image", *maps), legend))
+    return legend.beside(panel_row(panels, ("image", *maps), legend.type_size))
 
 
 def _colored(labels: Labels, vocabulary: Vocabulary) -> Picture:
@@ -172,15 +172,15 @@ def _legend_of(maps: Mapping[str, Labels], vocabulary: Vocabulary, title: str, t
     return Legend(title, f"{' / '.join(maps)}", tuple(entries), "", type_size)
 
 
-def _row(panels: Sequence[Picture], captions: Sequence[str], legend: Legend) -> Image.Image:
+def panel_row(panels: Sequence[Picture], captions: Sequence[str], type_size: int) -> Image.Image:
     """Panels of one size in a row, a caption above each."""
     height, width = panels[0].shape[:2]
-    top = round(1.6 * legend.type_size)
-    sheet = Image.new("RGB", (len(panels) * (width + _GAP) - _GAP, height + top), _PAPER)
+    top = round(1.6 * type_size)
+    sheet = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height + top), PAPER)
     draw = ImageDraw.Draw(sheet)
     for number, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
-        left = number * (width + _GAP)
-        draw.text((left + _GAP, top / 2), caption, _INK, load_font(legend.type_size), anchor="lm")
+        left = number * (width + GAP)
+        draw.text((left + GAP, top / 2), caption, INK, load_font(type_size), anchor="lm")
         sheet.paste(Image.fromarray(panel), (left, top))
     return sheet
 

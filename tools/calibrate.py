@@ -20,8 +20,8 @@ from pathlib import Path
 
 from ovrs.errors import DataError, OvrsError
 from ovrs.evaluation.calibration import Choice, choose_constant
-from ovrs.evaluation.report_files import markdown_table
 from ovrs.evaluation.runs import Run, read_runs
+from ovrs.evaluation.tables import markdown_table
 from ovrs.files import written_whole
 
 

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ovrs.errors import DataError
-from ovrs.evaluation.report_files import markdown_table, table_csv
 from ovrs.evaluation.runs import Run
+from ovrs.evaluation.tables import markdown_table, table_csv
 
-# The open-vocabulary protocol's figures: plain, calibrated, each group among itself, and what stood in another set's training.
+# The open-vocabulary protocol's figures: plain, calibrated, each group among itself, and what stood in another set's training;
+# then those of referring segmentation, which share mIoU.
 FIGURES = (
     *("s-mIoU", "u-mIoU", "h-mIoU", "mIoU"),
     *("calibrated-s-mIoU", "calibrated-u-mIoU", "calibrated-h-mIoU"),
     *("s-only-mIoU", "u-only-mIoU"),
     *("base-mIoU", "novel-mIoU", "base-novel-h-mIoU"),
+    *("oIoU", "Pr@0.5", "Pr@0.6", "Pr@0.7", "Pr@0.8", "Pr@0.9"),
+    *("positional-mIoU", "non-positional-mIoU", "N-acc", "T-acc"),
 )
 
 

@@ -72,6 +72,13 @@ class Examples:
         total.scores = sorted(score for part in parts for score in part.scores)
         return total
 
+    def pictures(self) -> dict[str, Example]:
+        """The examples by the name of their picture's file, worst first, each image once."""
+        worst = {f"pictures/worst_{rank}.png": example for rank, example in enumerate(self.worst, 1)}
+        shown = {example.rank for example in self.worst}
+        best = [example for example in reversed(self.best) if example.rank not in shown]
+        return worst | {f"pictures/best_{rank}.png": example for rank, example in enumerate(best, 1)}
+
     def _keep(self, worst: list[Example], best: list[Example]) -> None:
         self.worst = heapq.nsmallest(self.size, worst, key=lambda example: example.rank)
         self.best = sorted(heapq.nlargest(self.size, best, key=lambda example: example.rank), key=lambda example: example.rank)

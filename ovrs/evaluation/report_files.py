@@ -5,12 +5,8 @@ Each is written whole or not at all, and holds no date and no path of the machin
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 import os
-from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from typing import Any
 from ovrs.evaluation.confusion_picture import confusion_figure
 from ovrs.evaluation.examples import Example, Examples
 from ovrs.evaluation.reports import SegmentationReport
+from ovrs.evaluation.tables import figure, markdown_table, nulls, plain, relative_names, table_csv
 from ovrs.files import written_whole
 from ovrs.pictures import side_by_side
 from ovrs.vocabulary import Vocabulary
@@ -42,12 +39,11 @@ def write_report(
         "report.json": json.dumps(as_json(report, dataset_name), indent=1, allow_nan=False) + "\n",
         "classes.csv": _classes_csv(report),
     }
-    shown = _named(examples)
+    shown = examples.pictures()
     if examples.scores:
-        root = os.path.commonpath([os.path.dirname(name) for name, _ in examples.scores])
-        texts["images.csv"] = table_csv(
-            ("image", "miou"), ([os.path.relpath(name, root or None), _plain(miou)] for name, miou in examples.scores)
-        )
+        names = relative_names([name for name, _ in examples.scores])
+        rows = ([name, plain(miou)] for name, (_, miou) in zip(names, examples.scores, strict=True))
+        texts["images.csv"] = table_csv(("image", "miou"), rows)
     texts["report.md"] = as_markdown(report, dataset_name, shown)
     for name, text in texts.items():
         with written_whole(folder / name) as temporary:
@@ -67,12 +63,12 @@ def as_json(report: SegmentationReport, dataset_name: str) -> dict[str, Any]:
     return {
         "dataset": dataset_name,
         "notes": report.notes(),
-        "summary": _nulls(report.summary),
-        "classes": [_nulls(vars(score)) | cells for score, cells in zip(report.classes, _training(report), strict=True)],
+        "summary": nulls(report.summary),
+        "classes": [nulls(vars(score)) | cells for score, cells in zip(report.classes, _training(report), strict=True)],
         "absent": report.absent,
         "never_predicted": report.never_predicted,
         "calibration": report.settings.calibration,
-        "calibration_curve": [_nulls(row) for row in report.curve],
+        "calibration_curve": [nulls(row) for row in report.curve],
         "confusion": report.counts.tolist(),
     }
 
@@ -80,14 +76,14 @@ def as_json(report: SegmentationReport, dataset_name: str) -> dict[str, Any]:
 def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[str, Example] | None = None) -> str:
     """The report as a page: summary, classes, calibration curve, pictures."""
     lines = [f"# {dataset_name}", "", "All figures in percent.", "", *(f"- {note}" for note in report.notes()), ""]
-    lines += markdown_table(("figure", "%"), ((name, _figure(value)) for name, value in report.summary.items()))
+    lines += markdown_table(("figure", "%"), ((name, figure(value)) for name, value in report.summary.items()))
     texts = ("class", "split", *(("group", "trained as") if report.members else ()))
     heads = (*texts, "IoU", "precision", "recall", "F1", "boundary IoU", "pixels", "predicted")
     rows = (
         [
             *(s.name, _split(s.seen)),
             *((member.group, str(member)) if member else ()),
-            *(_figure(getattr(s, name)) for name in CLASS_COLUMNS),
+            *(figure(getattr(s, name)) for name in CLASS_COLUMNS),
         ]
         for s, member in zip_longest(report.classes, report.members)
     )
@@ -95,9 +91,7 @@ def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[st
     if report.curve:
         names = list(report.curve[0])
         lines += ["", "## Calibration", "", "Read off this data set's own labels: a constant chosen here is no fair one.", ""]
-        lines += markdown_table(
-            names, ([f"{row['constant']:g}", *map(_figure, list(row.values())[1:])] for row in report.curve)
-        )
+        lines += markdown_table(names, ([f"{row['constant']:g}", *map(figure, list(row.values())[1:])] for row in report.curve))
     lines += ["", "## Confusion", "", "Rows are shares of the true class.", "", "![confusion matrix](confusion.png)"]
     if pictures:
         lines += ["", "## Worst and best images", "", "Image, truth and prediction; what is ignored is hatched."]
@@ -106,35 +100,12 @@ def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[st
     return "\n".join(lines) + "\n"
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> list[str]:
-    """Lines of a Markdown table; the first columns are text, the others figures."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * text_columns + "---:|" * (len(heads) - text_columns)]
-    return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-
-
-def _named(examples: Examples) -> dict[str, Example]:
-    """The pictures by the name of their file, each image once."""
-    worst = {f"pictures/worst_{rank}.png": example for rank, example in enumerate(examples.worst, 1)}
-    shown = {example.rank for example in examples.worst}
-    best = [example for example in reversed(examples.best) if example.rank not in shown]
-    return worst | {f"pictures/best_{rank}.png": example for rank, example in enumerate(best, 1)}
-
-
-def table_csv(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The text of a CSV file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _classes_csv(report: SegmentationReport) -> str:
     training = _training(report)
     rows = (
         [
             *(s.name, _split(s.seen)),
-            *(_plain(getattr(s, name)) for name in CLASS_COLUMNS),
+            *(plain(getattr(s, name)) for name in CLASS_COLUMNS),
             *(cell or "" for cell in cells.values()),
         ]
         for s, cells in zip(report.classes, training, strict=True)
@@ -149,15 +120,3 @@ def _training(report: SegmentationReport) -> list[dict[str, Any]]:
 
 def _split(seen: bool) -> str:
     return "seen" if seen else "unseen"
-
-
-def _plain(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _figure(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _nulls(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()}
