@@ -26,7 +26,8 @@ from ovrs.modeling.build_aeroseg import aeroseg_parts
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.guidance_input import read_guidance
 from ovrs.modeling.losses import LossSettings, alignment_loss, segmentation_loss, semantic_loss
-from ovrs.modeling.segmentation_model import LEFT_OUT, PixelNormalization, SegmentationModel
+from ovrs.modeling.segmentation_model import LEFT_OUT, PixelNormalization
+from ovrs.modeling.vision_language_model import VisionLanguageModel
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Refined:
 
 
 @META_ARCH_REGISTRY.register()
-class AerOSeg(SegmentationModel):
+class AerOSeg(VisionLanguageModel):
     """The system, from its built parts.
 
     Args:
@@ -56,7 +57,7 @@ class AerOSeg(SegmentationModel):
         max_classes: above it, only the best matching classes of an image are aggregated; 0 = no limit.
         pooling: of the class blocks, (in training, in evaluation).
         loss: weights and policies.
-        shared: the arguments of :class:`SegmentationModel`.
+        shared: the arguments of :class:`VisionLanguageModel`.
     """
 
     @configurable

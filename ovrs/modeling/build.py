@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def shared_parts(cfg: CfgNode) -> dict[str, Any]:
-    """The arguments of :class:`~ovrs.modeling.segmentation_model.SegmentationModel`."""
+    """The arguments of :class:`~ovrs.modeling.vision_language_model.VisionLanguageModel`."""
     return {
         "vision_language": build_vision_language(cfg),
         "templates": templates(cfg.MODEL.PROMPTS),

@@ -18,19 +18,20 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.cost_volume import cost_volume
 from ovrs.modeling.build import shared_parts
 from ovrs.modeling.losses import alignment_loss, image_level_loss
-from ovrs.modeling.segmentation_model import PixelNormalization, SegmentationModel
+from ovrs.modeling.segmentation_model import PixelNormalization
+from ovrs.modeling.vision_language_model import VisionLanguageModel
 from ovrs.modeling.windows import resize
 
 
 @META_ARCH_REGISTRY.register()
-class DenseAlignment(SegmentationModel):
+class DenseAlignment(VisionLanguageModel):
     """Cosines of dense embeddings and prompts, scaled.
 
     Args:
         vision_normalization: pixel statistics of the encoder.
         supervision: ``pixel``, the cross entropy over classes at every patch; ``image``, the sigmoid contrast of an image with
             the prompts of every class, which learns from all words what is in it and never where.
-        shared: the arguments of :class:`SegmentationModel`.
+        shared: the arguments of :class:`VisionLanguageModel`.
     """
 
     @configurable

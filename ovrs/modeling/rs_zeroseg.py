@@ -22,11 +22,12 @@ from ovrs.modeling.build_rs_zeroseg import rs_zeroseg_parts
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.guidance_input import read_guidance
 from ovrs.modeling.losses import Ignored, Reduction, segmentation_loss
-from ovrs.modeling.segmentation_model import PixelNormalization, SegmentationModel
+from ovrs.modeling.segmentation_model import PixelNormalization
+from ovrs.modeling.vision_language_model import VisionLanguageModel
 
 
 @META_ARCH_REGISTRY.register()
-class RSZeroSeg(SegmentationModel):
+class RSZeroSeg(VisionLanguageModel):
     """The system, from its built parts.
 
     Args:
@@ -41,7 +42,7 @@ class RSZeroSeg(SegmentationModel):
         align_loss: what L_align compares with words, the ``image`` or each class's ``region``.
         align_loss_weight: lambda.
         ignored, reduction: of L_BCE, see :func:`~ovrs.modeling.losses.segmentation_loss`.
-        shared: the arguments of :class:`SegmentationModel`.
+        shared: the arguments of :class:`VisionLanguageModel`.
 
     Raises:
         ConfigError: an unknown ``align_loss``, or a weight of it without a projection or the reverse.

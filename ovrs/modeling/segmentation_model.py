@@ -7,13 +7,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import IGNORED
 from ovrs.modeling.precision import without_autocast
 from ovrs.modeling.windows import InferenceSettings, catseg_scores, pad_to_multiple, resize, sliding_scores
@@ -23,6 +22,8 @@ PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat1
 KEPT_VOCABULARIES = 8
 # Logit of a row that was left out of the aggregation (CAT-Seg's value): its score is 0.
 LEFT_OUT = -100.0
+# What a system reads of words: one embedding a prompt, or the tokens of a sentence.
+Words = TypeVar("Words")
 
 
 class PixelNormalization(nn.Module):
@@ -41,13 +42,13 @@ class PixelNormalization(nn.Module):
         return (image - self.mean) / self.std
 
 
-class SegmentationModel(nn.Module, ABC):
+class SegmentationModel(nn.Module, ABC, Generic[Words]):
     """What every system shares: padding and its undoing, text features, synonyms, windows, precision.
 
-    A system implements :meth:`logits` and :meth:`losses`.
+    A system implements :meth:`logits` and :meth:`losses`, and says how it reads words; those with a vision-language encoder
+    do the latter alike (:class:`~ovrs.modeling.vision_language_model.VisionLanguageModel`).
 
     Args:
-        vision_language: the encoder of images and words.
         templates: prompts, "{}" where a name goes; their number is P.
         vocabulary: used for inputs that name none.
         precision: fp32, bf16 or fp16 autocast of the forward pass.
@@ -61,7 +62,6 @@ class SegmentationModel(nn.Module, ABC):
     def __init__(
         self,
         *,
-        vision_language: VisionLanguageEncoder,
         templates: Sequence[str],
         vocabulary: Vocabulary | None = None,
         precision: str = "fp32",
@@ -74,50 +74,65 @@ class SegmentationModel(nn.Module, ABC):
             raise ConfigError(f"MODEL.PRECISION is {precision!r}; choose {', '.join(PRECISIONS)}")
         if not templates or any("{}" not in template for template in templates):
             raise ConfigError(f"MODEL.PROMPTS: every template needs a '{{}}' for the class name, got {list(templates)}")
-        self.vision_language = vision_language
         self.templates = tuple(templates)
         self.vocabulary = vocabulary
         self.precision = precision
         self.fixed_size = fixed_size
         self.class_chunk = class_chunk
         self.inference = inference or InferenceSettings()
-        self._text: OrderedDict[tuple[str, ...], Tensor] = OrderedDict()
+        self._text: OrderedDict[tuple[str, ...], Words] = OrderedDict()
         self._text_version: tuple[int, ...] = ()
 
     # ------------------------------------------------------- what a system is
 
     @abstractmethod
-    def logits(self, images: Tensor, text: Tensor) -> Tensor:
-        """Scores before the sigmoid [B, N, 4h, 4w] of images [B, 3, h*patch, w*patch] in 0..255, text [N, P, C]."""
+    def logits(self, images: Tensor, text: Words) -> Tensor:
+        """Scores before the sigmoid [B, N, h, w] of images [B, 3, H, W] in 0..255, H and W multiples of :attr:`size_divisor`.
+
+        In a square of that many pixels lie :attr:`scores_per_patch` scores on either axis.
+        """
 
     @abstractmethod
-    def losses(self, images: Tensor, text: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, text: Words, target: Tensor) -> dict[str, Tensor]:
         """Losses of a training batch; ``target`` [B, H, W] holds class indices or 255."""
+
+    @property
+    @abstractmethod
+    def size_divisor(self) -> int:
+        """Sides of what :meth:`logits` sees are multiples of this."""
+
+    @abstractmethod
+    def encode_text(self, prompts: list[list[str]]) -> Words:
+        """The words of N names, each in P prompts."""
+
+    @abstractmethod
+    def text_version(self) -> tuple[int, ...]:
+        """Changes whenever a weight that :meth:`encode_text` depends on may have."""
+
+    @property
+    @abstractmethod
+    def text_trains(self) -> bool:
+        """Whether any of those weights learns."""
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
 
-    @property
-    def size_divisor(self) -> int:
-        """Sides of what :meth:`logits` sees are multiples of this: the patch of the vision-language encoder."""
-        return self.vision_language.patch
-
     # ------------------------------------------------------------------- text
 
-    def text_features(self, words: Sequence[str]) -> Tensor:
-        """Embeddings of every word in every prompt [N, P, C]; computed once per list of words and weight version."""
+    def text_features(self, words: Sequence[str]) -> Words:
+        """What :meth:`encode_text` makes of every word in every prompt; computed once per list of words and weight version."""
         key = tuple(words)
-        version = self.vision_language.text_version()
+        version = self.text_version()
         if version != self._text_version:
             self._text.clear()
             self._text_version = version
-        learning = torch.is_grad_enabled() and self.vision_language.text_trains
+        learning = torch.is_grad_enabled() and self.text_trains
         if learning or key not in self._text:
             prompts = [[template.format(word) for template in self.templates] for word in key]
             with torch.set_grad_enabled(learning):
-                features = self.vision_language.text(prompts).float()
+                features = self.encode_text(prompts)
             if learning:
                 return features
             self._text[key] = features
@@ -126,7 +141,7 @@ class SegmentationModel(nn.Module, ABC):
         self._text.move_to_end(key)
         return self._text[key]
 
-    def train(self, mode: bool = True) -> SegmentationModel:
+    def train(self, mode: bool = True) -> SegmentationModel[Words]:
         """Switch training on or off; kept text features go, since not every optimizer leaves a trace of its steps."""
         self._text.clear()
         return super().train(mode)
@@ -136,11 +151,15 @@ class SegmentationModel(nn.Module, ABC):
     def forward(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """Detectron2's contract: losses in training; in evaluation one ``{"sem_seg": [N, H, W]}`` of scores in 0..1 an image.
 
-        Each input holds ``image`` [3, h, w] RGB 0..255; in training ``sem_seg`` [h, w]; optionally ``vocabulary``, and
-        ``height`` and ``width`` of the answer. A batch shares one vocabulary in training.
+        Each input holds ``image`` [3, h, w] RGB 0..255; in training ``sem_seg`` [h, w]; optionally ``vocabulary``, or a
+        sentence as ``expression``, which is a vocabulary of one; and ``height`` and ``width`` of the answer.
         """
         if not self.training:
             return [{"sem_seg": self._answer(entry)} for entry in inputs]
+        return self.training_losses(inputs)
+
+    def training_losses(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """The losses of a batch that shares one vocabulary."""
         vocabulary = self._vocabulary_of(inputs[0])
         if any(self._vocabulary_of(entry) != vocabulary for entry in inputs):
             raise ValueError("the images of one training batch must share their vocabulary")
@@ -161,6 +180,8 @@ class SegmentationModel(nn.Module, ABC):
         return resize(scores, (entry.get("height", height), entry.get("width", width)))[0]
 
     def _vocabulary_of(self, entry: dict[str, Any]) -> Vocabulary:
+        if "expression" in entry:
+            return Vocabulary.from_names([entry["expression"]])
         vocabulary = entry.get("vocabulary", self.vocabulary)
         if vocabulary is None:
             raise ValueError("no vocabulary: give one with the input, or to the model")
@@ -186,8 +207,8 @@ class SegmentationModel(nn.Module, ABC):
             text = self.text_features(vocabulary.rows)
         return self.scores_of(images.to(self.device, torch.float32), text, vocabulary)
 
-    def scores_of(self, images: Tensor, text: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """As :meth:`scores`, of words that are embedded already: ``text`` [len(vocabulary.rows), P, C]."""
+    def scores_of(self, images: Tensor, text: Words, vocabulary: Vocabulary) -> Tensor:
+        """As :meth:`scores`, of words that are embedded already: ``text`` is :meth:`text_features` of ``vocabulary.rows``."""
         images = pad_to_multiple(self._squeeze(images), self.size_divisor)
         with self.autocast():
             logits = self.logits(images, text).float()
