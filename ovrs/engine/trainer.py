@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 import weakref
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
+from detectron2.evaluation import DatasetEvaluator
 from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
@@ -22,22 +22,19 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
-from ovrs.data.catalog import vocabulary_of
-from ovrs.data.folds import evaluated_vocabulary
-from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts, training_classes
+from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts
 from ovrs.engine.batch_norm import share_batch_norms
 from ovrs.engine.best_weights import BestWeights
 from ovrs.engine.cache_savings import CacheSavings
 from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.ema import WeightAverage
 from ovrs.engine.evaluation_hook import RecordedEvaluation
+from ovrs.engine.evaluators import build_evaluator
 from ovrs.engine.hooks import AverageWeights, LearningRates, StepSeeds
 from ovrs.engine.optimizer import build_optimizer
 from ovrs.engine.pictures import EvaluationPictures
 from ovrs.engine.stopping import StopOnSignal
 from ovrs.errors import ConfigError
-from ovrs.evaluation.evaluator import SegmentationEvaluator
-from ovrs.evaluation.settings import EvaluationSettings
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.modeling.header import warn_of_contradictions
 
@@ -207,7 +204,7 @@ class Trainer(DefaultTrainer):
             results: dict[str, Any] = self.test(self.cfg, self.model)
             if results and comm.is_main_process():
                 first = results if len(self.cfg.DATASETS.TEST) == 1 else results[self.cfg.DATASETS.TEST[0]]
-                self.best.consider(first["sem_seg"], iteration)
+                self.best.consider(next(iter(first.values())), iteration)  # one task each
                 self.pictures.draw(self.checkpointer.model, iteration)
         self._last_eval_results = results
         return results
@@ -257,12 +254,9 @@ class Trainer(DefaultTrainer):
         return build_test_loader(cfg, dataset_name)
 
     @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> SegmentationEvaluator:
-        """Counts over the data set, as ``TEST`` asks for; the report goes to ``OUTPUT_DIR/inference/<data set>``."""
-        folder = os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name)
-        vocabulary = evaluated_vocabulary(vocabulary_of(dataset_name), cfg.DATASETS.HIDDEN_CLASSES)
-        settings, trained = EvaluationSettings.from_config(cfg), training_classes(cfg)
-        return SegmentationEvaluator(dataset_name, vocabulary, folder, settings, trained=trained)
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+        """See :func:`ovrs.engine.evaluators.build_evaluator`."""
+        return build_evaluator(cfg, dataset_name)
 
 
 def _parts(cfg: CfgNode) -> int:
