@@ -72,12 +72,11 @@ class ReferringReport:
 
     def notes(self) -> list[str]:
         """What must be known to read the figures."""
-        lines = [f"{self.samples:,} sentences on {self.images:,} images; pixels are compared at {self.settings.size()}"]
+        lines = [f"sentences: {self.samples:,}, images: {self.images:,}; pixels are compared at {self.settings.size()}"]
         if self.targetless:
-            rule = EMPTY_UNION[self.settings.empty_union]
             lines.append(
-                f"{self.targetless:,} sentences mean nothing in their image; to {self.empty_answers:,} of them the answer is "
-                f"empty, and its IoU is {rule}"
+                f"sentences that mean nothing in their image, so that the truth is empty: {self.targetless:,}; answers to them "
+                f"that are empty too: {self.empty_answers:,}, whose IoU is {EMPTY_UNION[self.settings.empty_union]}"
             )
         if "attribute" in self.kinds:
             lines.append("a sentence counts under each of its attributes")

@@ -74,6 +74,18 @@ def test_runs_are_grouped_by_a_configuration_key(runs, capsys):
     assert [row[0] for row in cells(capsys.readouterr().out)[2:]] == ["0.001", "0.002"]
 
 
+def test_referring_segmentation_shows_its_own_figures(tmp_path, capsys):
+    figures = [
+        {"oIoU": 60.0, "mIoU": 50.0, "Pr@0.5": 40.0, "positional-mIoU": 30.0},
+        {"oIoU": 62.0, "mIoU": 54.0, "Pr@0.5": 44.0},
+    ]
+    runs = [write_run(tmp_path / f"mafn_seed{seed}", each, dataset="refer_val") for seed, each in enumerate(figures)]
+    assert compare_runs.main(runs) == 0
+    heads, _, row = cells(capsys.readouterr().out)
+    assert heads == ["run", "data set", "mIoU", "oIoU", "Pr@0.5", "positional-mIoU"]
+    assert row == ["mafn", "refer_val", "52.00 ± 2.83 (2)", "61.00 ± 1.41 (2)", "42.00 ± 2.83 (2)", "30.00 (1)"]
+
+
 def test_data_sets_are_kept_apart(runs, capsys, tmp_path):
     write_run(tmp_path / "catseg", {"mIoU": 50.0}, dataset="dlrsd_val")
     assert compare_runs.main([runs[3]]) == 0
