@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ovrs.data.colors import RECIPES, RandomSsdColors
 from ovrs.data.colors import color_jitter as jitter
 from ovrs.data.crops import RandomSquareCrop
+from ovrs.data.erasing import RandomErasedBoxes
 from ovrs.errors import ConfigError
 
 
@@ -83,6 +84,9 @@ def build_augmentations(
     color_recipe: str = "jitter",
     color_strength: float = 1.0,
     grey_share: float = 0.1,
+    erased_share: float = 0.0,
+    erased_boxes: Sequence[int] = (20, 60),
+    erased_size: int = 32,
 ) -> list[T.Augmentation]:
     """Training augmentations in the order they are applied.
 
@@ -99,15 +103,19 @@ def build_augmentations(
         color_jitter: change colours.
         color_recipe: how: ``jitter`` or ``ssd`` (see :mod:`ovrs.data.colors`).
         color_strength, grey_share: of ``jitter``.
+        erased_share, erased_boxes, erased_size: see :class:`~ovrs.data.erasing.RandomErasedBoxes`.
 
     Raises:
         ConfigError: a value that cannot work, by its configuration key.
     """
     _check(scale_jitter, crop, crop_rare, crop_max_area, color_recipe, color_strength, grey_share)
+    _check_erasing(erased_share, erased_boxes, erased_size)
     edges = tuple(shortest_edges)
     if sampling == "range" and len(edges) == 1:
         edges = edges * 2
-    steps: list[T.Augmentation] = [T.ResizeShortestEdge(edges, longest_edge or sys.maxsize, sampling)]
+    least, most = erased_boxes
+    steps: list[T.Augmentation] = [RandomErasedBoxes(erased_share, least, most, erased_size)] if erased_share else []
+    steps.append(T.ResizeShortestEdge(edges, longest_edge or sys.maxsize, sampling))
     if scale_jitter:
         steps.append(RandomScale(*scale_jitter))
     if crop:
@@ -144,3 +152,14 @@ def _check(
     ):
         if not fits:
             raise ConfigError(f"INPUT.{key} is {value!r}; it must be {wanted}")
+
+
+def _check_erasing(share: float, boxes: Sequence[int], size: int) -> None:
+    if not 0 <= share <= 1:
+        raise ConfigError(f"INPUT.ERASED_SHARE is {share!r}; it must be a share of 0..1")
+    if len(boxes) != 2 or not all(isinstance(count, int) for count in boxes) or not 0 <= boxes[0] <= boxes[1]:
+        raise ConfigError(
+            f"INPUT.ERASED_BOXES is {tuple(boxes)!r}; it must be the least and the most of them, such as (20, 60)"
+        )
+    if size < 1:
+        raise ConfigError(f"INPUT.ERASED_SIZE is {size!r}; it must be the side of a box in pixels")

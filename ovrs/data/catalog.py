@@ -15,8 +15,10 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from ovrs.data.description import find_description, read_description
+from ovrs.data.description import TASKS, find_description, naming_file, read_description, read_document
 from ovrs.data.masks import MaskEncoding
+from ovrs.data.referring.catalog import is_referring, referring_names, register_references
+from ovrs.data.referring.description import described_references
 from ovrs.data.root import data_root
 from ovrs.data.table import DATA_SETS, DataSet, Layout, SceneSplit, Split
 from ovrs.errors import ConfigError, DataError
@@ -131,14 +133,27 @@ def load_split(dataset_name: str) -> list[dict[str, Any]]:
     return entries
 
 
+def task_of(dataset_name: str) -> str:
+    """What a data set is for: ``referring`` where it holds sentences, else ``segmentation``.
+
+    Raises:
+        DataError: no such data set.
+    """
+    if dataset_name not in DatasetCatalog:
+        raise DataError(
+            f"unknown data set {dataset_name!r}; registered are {', '.join(sorted([*_registered, *referring_names()]))}"
+        )
+    return TASKS[is_referring(dataset_name)]
+
+
 def vocabulary_of(dataset_name: str) -> Vocabulary:
     """The vocabulary of a registered data set; one that others registered needs ``stuff_classes`` in its metadata.
 
     Raises:
-        DataError: no such data set, or its metadata names no classes.
+        DataError: no such data set, one that holds sentences, or its metadata names no classes.
     """
-    if dataset_name not in DatasetCatalog:
-        raise DataError(f"unknown data set {dataset_name!r}; registered are {', '.join(sorted(registered()))}")
+    if task_of(dataset_name) == "referring":
+        raise DataError(f"data set {dataset_name!r} holds sentences and no classes; it is for DATASETS.TASK referring")
     metadata = MetadataCatalog.get(dataset_name)
     if hasattr(metadata, "vocabulary"):
         return metadata.vocabulary
@@ -154,7 +169,7 @@ def encoding_of(dataset_name: str) -> MaskEncoding:
 
 
 def registered() -> list[str]:
-    """The names of the registered splits, of the table and of descriptions."""
+    """The names of the registered splits that have classes, of the table and of descriptions."""
     return list(_registered)
 
 
@@ -168,6 +183,11 @@ def register_files(paths: Iterable[str | os.PathLike[str]]) -> None:
     """
     for path in paths:
         origin = find_description(path).absolute()
+        if read_document(origin).get("task") == "referring":
+            with naming_file(origin):
+                row = described_references(read_document(origin), origin)
+            register_references(row, origin)
+            continue
         description = read_description(origin)
         for split in description.row.splits:
             key = f"{description.row.name}_{split}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from detectron2.config import CfgNode
@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ovrs.data.catalog import encoding_of, left_out, list_entries, register_files, vocabulary_of
-from ovrs.data.loaders import dataset_dicts
+from ovrs.data.loaders import check_task, dataset_dicts
 from ovrs.data.mapper import read_entry
+from ovrs.data.problems import SHOWN, Problem, common_sizes, problem_lines
+from ovrs.data.referring.catalog import as_dict, read_split, registered_references
+from ovrs.data.referring.check import ReferenceCheck, ReferenceFinding, look_at_reference
+from ovrs.data.referring.table import ReferenceFile
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.data.workers import worker_count
 from ovrs.errors import ConfigError, DataError
@@ -29,16 +33,7 @@ logger = logging.getLogger(__name__)
 # What is looked at of each data set before every training, and of scenes, which are drawn and not prepared by anyone.
 SPOT_CHECKS = 8
 
-# Of each kind of problem so many are printed.
-SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that would stop a training: its kind, which heads a list of such, and the file with what is wrong."""
-
-    kind: str
-    text: str
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class DataCheck:
 
     def report(self) -> str:
         """The sizes, a line a class, and the problems, for a terminal."""
-        lines = [f"{self.name}: {self.total:,} images{self._sample()}{self._sizes()}"]
+        lines = [f"{self.name}: {self.total:,} images{self._sample()}{common_sizes(self.sizes)}"]
         if self.sizes:
             lines += self._class_lines()
             if self.absent:
@@ -103,25 +98,10 @@ class DataCheck:
         if self.left_out:
             shown = ", ".join(self.left_out[:SHOWN]) + (", ..." if len(self.left_out) > SHOWN else "")
             lines.append(f"  left out, since they end otherwise than the images: {len(self.left_out):,} files ({shown})")
-        for kind, count in Counter(problem.kind for problem in self.problems).items():
-            texts = [problem.text for problem in self.problems if problem.kind == kind]
-            lines.append(f"  PROBLEM: {kind} ({count:,})")
-            lines += [f"    {text}" for text in texts[:SHOWN]]
-            if count > SHOWN:
-                lines.append(f"    and {count - SHOWN:,} more")
-        if not self.problems:
-            lines.append("  no problem found")
-        return "\n".join(lines)
+        return "\n".join([*lines, *problem_lines(self.problems)])
 
     def _sample(self) -> str:
         return f", {self.looked_at} of them looked at" if self.looked_at < self.total else ""
-
-    def _sizes(self) -> str:
-        if not self.sizes:
-            return ""
-        common = [f"{count:,} of {width} x {height}" for (width, height), count in self.sizes.most_common(3)]
-        rest = len(self.sizes) - len(common)
-        return f"; {', '.join(common)} pixels{f', and {rest} more sizes' if rest > 0 else ''}"
 
     def _class_lines(self) -> Iterator[str]:
         width = max(len("(ignored)"), *(len(name) for name in self.vocabulary.names))
@@ -133,20 +113,25 @@ class DataCheck:
         yield f"  {'(ignored)':<{width}}  {'':6}  {'':>9}  {self.pixels[-1]:>15,}  {self.pixels[-1] / total:>8.2%}"
 
 
-def check_data(cfg: CfgNode) -> list[DataCheck]:
+def check_data(cfg: CfgNode) -> list[DataCheck | ReferenceCheck]:
     """Look at every image and mask of ``DATASETS.TRAIN`` and ``DATASETS.TEST``, in ``DATALOADER.NUM_WORKERS`` processes.
+
 
     Of procedural scenes only a few are looked at. Problems are gathered, not raised.
 
     Raises:
-        ConfigError: the configuration names no data set, or a description in ``DATASETS.FILES`` is wrong.
+        ConfigError: the configuration names no data set, one that is not for ``DATASETS.TASK``, or a description in
+            ``DATASETS.FILES`` is wrong.
         DataError: an unknown data set.
     """
     names = _names(cfg)
     if not names:
         raise ConfigError("neither DATASETS.TRAIN nor DATASETS.TEST names a data set")
     register_files(cfg.DATASETS.FILES)
-    return [_check_data_set(cfg, name) for name in names]
+    for name in names:
+        check_task(cfg, name)
+    look_through = _check_references if cfg.DATASETS.TASK == "referring" else _check_data_set
+    return [look_through(cfg, name) for name in names]
 
 
 def spot_check(cfg: CfgNode) -> None:
@@ -159,12 +144,15 @@ def spot_check(cfg: CfgNode) -> None:
     """
     for name in _names(cfg):
         entries = dataset_dicts(cfg, name)
-        if leaking := _leaking(cfg, name):
+        look: Callable[[dict[str, Any]], Finding | ReferenceFinding] = look_at
+        if cfg.DATASETS.TASK == "referring":
+            look = look_at_reference
+        elif leaking := _leaking(cfg, name):
             logger.warning("%s: %s", name, _leak(leaking))
         if "scene_seed" in entries[0]:
             continue
         for entry in _spread(entries):
-            for problem in look_at(entry).problems:
+            for problem in look(entry).problems:
                 raise DataError(f"{name}: {problem.kind}: {problem.text}; train_net.py --check-data looks at all files")
 
 
@@ -219,22 +207,42 @@ def _check_data_set(cfg: CfgNode, name: str) -> DataCheck:
         check.total, entries = len(entries), _spread(entries)
     else:
         check.total = len(entries)
-    with _mapped(cfg, entries) as findings:
+    with _mapped(cfg, look_at, entries) as findings:
         for finding in tqdm(findings, total=len(entries), desc=name, unit="image"):
             check.add(finding)
     return check
 
 
+def _check_references(cfg: CfgNode, name: str) -> ReferenceCheck:
+    check, known = ReferenceCheck(name), registered_references(name)
+    try:
+        if known and isinstance(known.place, ReferenceFile):  # also those whose files are missing
+            read = read_split(name)
+            entries, check.unread = [as_dict(entry) for entry in read.entries], read.unread
+        else:
+            entries = dataset_dicts(cfg, name)
+    except DataError as error:
+        check.problems.append(Problem("no references", str(error)))
+        return check
+    check.total = len(entries)
+    if "scene_seed" in entries[0]:
+        entries = _spread(entries)
+    with _mapped(cfg, look_at_reference, entries) as findings:
+        for finding in tqdm(findings, total=len(entries), desc=name, unit="reference"):
+            check.add(finding)
+    return check
+
+
 @contextmanager
-def _mapped(cfg: CfgNode, entries: list[dict[str, Any]]) -> Iterator[Iterable[Finding]]:
+def _mapped(cfg: CfgNode, look: Callable[[dict[str, Any]], Found], entries: list[dict[str, Any]]) -> Iterator[Iterable[Found]]:
     """The findings of all entries, in order, by as many processes as load data in training."""
     processes = min(worker_count(cfg), len(entries) // SPOT_CHECKS)
     if processes < 2:
-        yield map(look_at, entries)
+        yield map(look, entries)
         return
     files = tuple(cfg.DATASETS.FILES)
     with ProcessPoolExecutor(processes, initializer=register_files, initargs=(files,)) as pool:
-        yield pool.map(look_at, entries, chunksize=SPOT_CHECKS)
+        yield pool.map(look, entries, chunksize=SPOT_CHECKS)
 
 
 def _spread(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

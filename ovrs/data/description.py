@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,13 @@ from ovrs.errors import ConfigError, VocabularyError
 from ovrs.vocabulary import Vocabulary, VocabularyClass
 from ovrs.vocabulary_files import class_from_entry, read_color, read_vocabulary
 
-_KEYS = {"name", "title", "classes", "values", "masks", "ignore", "train", "val", "hold_out", "source", "licence", "citation"}
+_KEYS = {"task", "name", "title", "classes", "values", "masks", "ignore", "train", "val", "hold_out"}
+_KEYS |= {"source", "licence", "citation"}
 _SPLIT_KEYS = {"images", "masks", "image_suffix", "mask_suffix"}
+
+# What a data set is for, the first unless its description says so: a class for every pixel, or sentences with masks (see
+# :mod:`ovrs.data.referring.description`).
+TASKS = ("segmentation", "referring")
 
 # ``ignore`` in place of a list: whatever no class has.
 IGNORE_OTHERS = "others"
@@ -41,8 +48,8 @@ class Description:
     encoding: MaskEncoding
 
 
-class _RefusedError(Exception):
-    """A key, its value and what is wrong with it; :func:`read_description` adds the file."""
+class RefusedError(Exception):
+    """A key, its value and what is wrong with it; :func:`naming_file` adds the file."""
 
     def __init__(self, key: str, value: object, wanted: str) -> None:
         super().__init__(f"{key} is {value!r}; {wanted}")
@@ -61,45 +68,63 @@ def read_description(path: str | os.PathLike[str]) -> Description:
         ConfigError: the file is missing or no YAML, or a value in it cannot work; file, key and value are named.
     """
     path = Path(path)
+    document = read_document(path)
+    with naming_file(path):
+        return _description(document, path)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """What a YAML description says, unchecked but for ``task``.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, describes nothing, or is for a task that there is not.
+    """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        if not isinstance(document, dict):
-            raise ConfigError(f"{path}: describes no data set; it needs the keys name, classes, and train or val")
-        return _description(document, path)
     except OSError as error:
         raise ConfigError(f"DATASETS.FILES: {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is no UTF-8 text") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
-    except (VocabularyError, _RefusedError) as error:
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: describes no data set; it needs the keys name, classes, and train or val")
+    if document.get("task", TASKS[0]) not in TASKS:
+        raise ConfigError(f"{path}: task is {document['task']!r}; choose {' or '.join(TASKS)}")
+    return document
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Turn what is refused into a ConfigError that names the file."""
+    try:
+        yield
+    except (VocabularyError, RefusedError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
 def _description(document: dict[str, Any], path: Path) -> Description:
-    _refuse_unknown(document, _KEYS, "")
-    name = document.get("name", path.stem)
-    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-        raise _RefusedError("name", name, "give letters, digits, underscores and hyphens, such as my_fields")
+    refuse_unknown(document, _KEYS)
+    name = name_of(document, path)
     kind = document.get("masks", "index")
     if kind not in KINDS:
-        raise _RefusedError("masks", kind, f"choose {', '.join(KINDS)}")
+        raise RefusedError("masks", kind, f"choose {', '.join(KINDS)}")
     classes, own = _classes(document.get("classes"), path)
     codes = _codes(classes, own, document.get("values"), kind)
     splits: dict[Split, Layout] = {split: _layout(document[split], split, path.parent) for split in SPLITS if split in document}
     if not splits:
-        raise _RefusedError("train", None, "say where the images and masks are, under train, val or both")
+        raise RefusedError("train", None, "say where the images and masks are, under train, val or both")
     if "hold_out" in document:
         splits = _parted(splits, document["hold_out"])
     row = DataSet(
         name=name,
-        title=_text(document, "title", name),
+        title=text_of(document, "title", name),
         classes=classes,
         splits=splits,
         ignored=f"what {path} lists under ignore",
-        source=_text(document, "source", str(path)),
-        licence=_text(document, "licence", "not stated"),
-        citation=_text(document, "citation", "not stated"),
+        source=text_of(document, "source", str(path)),
+        licence=text_of(document, "licence", "not stated"),
+        citation=text_of(document, "citation", "not stated"),
     )
     return Description(row, MaskEncoding(kind, codes, _ignored(document.get("ignore"), kind, codes)))
 
@@ -113,15 +138,15 @@ def _classes(entry: object, path: Path) -> tuple[tuple[VocabularyClass, ...], li
         own = [cls.get("value") if isinstance(cls, dict) else None for cls in entry]
         classes = tuple(class_from_entry(_without_value(cls)) for cls in entry)
     else:
-        raise _RefusedError("classes", entry, "give a list of classes, a vocabulary file, or a data set of the table")
+        raise RefusedError("classes", entry, "give a list of classes, a vocabulary file, or a data set of the table")
     if len(classes) > MAX_CLASSES:
-        raise _RefusedError("classes", f"a list of {len(classes)}", f"there may be {MAX_CLASSES} at most")
+        raise RefusedError("classes", f"a list of {len(classes)}", f"there may be {MAX_CLASSES} at most")
     return Vocabulary(classes).classes, own
 
 
 def _classes_of_file(entry: str, path: Path) -> tuple[VocabularyClass, ...]:
     if not Path(entry).suffix:
-        raise _RefusedError("classes", entry, f"give a vocabulary file, or one of {', '.join(DATA_SETS)}")
+        raise RefusedError("classes", entry, f"give a vocabulary file, or one of {', '.join(DATA_SETS)}")
     return read_vocabulary(path.parent / entry).classes
 
 
@@ -133,21 +158,21 @@ def _codes(classes: tuple[VocabularyClass, ...], own: list[object], values: obje
     """The codes of each class: its ``value`` or the entry of ``values``, else its place, or its colour."""
     if values is not None:
         if any(value is not None for value in own):
-            raise _RefusedError("values", values, "either give this list or a value in each class, not both")
+            raise RefusedError("values", values, "either give this list or a value in each class, not both")
         if not isinstance(values, list) or len(values) != len(classes):
-            raise _RefusedError("values", values, f"give an entry for each of the {len(classes)} classes, in their order")
+            raise RefusedError("values", values, f"give an entry for each of the {len(classes)} classes, in their order")
         own = values
     codes = []
     owners: dict[int, str] = {}
     for place, (cls, value) in enumerate(zip(classes, own, strict=True)):
         key = f"value of class {cls.name!r}"
         if value is None and kind != "index" and cls.color is None:
-            raise _RefusedError(key, None, f"masks are {kind}, so the class needs a color or a value")
+            raise RefusedError(key, None, f"masks are {kind}, so the class needs a color or a value")
         standard = place if kind == "index" else list(cls.color or ())
         group = _group(standard if value is None else value, kind, key)
         for code in group:
             if code in owners:
-                raise _RefusedError(key, value, f"class {owners[code]!r} has it already")
+                raise RefusedError(key, value, f"class {owners[code]!r} has it already")
             owners[code] = cls.name
         codes.append(group)
     return tuple(codes)
@@ -161,7 +186,7 @@ def _ignored(entry: object, kind: Kind, codes: tuple[tuple[int, ...], ...]) -> t
     listed = () if entry is None else _group(entry, kind, "ignore")
     for code in listed:
         if code in taken:
-            raise _RefusedError("ignore", entry, "it is also the value of a class")
+            raise RefusedError("ignore", entry, "it is also the value of a class")
     return tuple(dict.fromkeys((*listed, *([IGNORE_LABEL] if kind == "index" and IGNORE_LABEL not in taken else []))))
 
 
@@ -170,30 +195,30 @@ def _group(entry: object, kind: Kind, key: str) -> tuple[int, ...]:
     if not isinstance(entry, list) or (kind != "index" and entry and all(type(part) is int for part in entry)):
         return (_code(entry, kind, key),)
     if not entry:
-        raise _RefusedError(key, entry, "the list is empty")
+        raise RefusedError(key, entry, "the list is empty")
     return tuple(_code(part, kind, key) for part in entry)
 
 
 def _code(entry: object, kind: Kind, key: str) -> int:
     if kind == "index":
         if type(entry) is not int or not 0 <= entry <= _MAX_INDEX:
-            raise _RefusedError(key, entry, f"masks are {kind}, so give a number of 0..{_MAX_INDEX} or a list of such")
+            raise RefusedError(key, entry, f"masks are {kind}, so give a number of 0..{_MAX_INDEX} or a list of such")
         return entry
     color = None if entry is None else read_color(entry, key)
     if color is None or not all(0 <= part <= 255 for part in color):
-        raise _RefusedError(key, entry, f'masks are {kind}, so give a colour, [red, green, blue] of 0..255 or "#rrggbb"')
+        raise RefusedError(key, entry, f'masks are {kind}, so give a colour, [red, green, blue] of 0..255 or "#rrggbb"')
     return pack_color(color)
 
 
 def _layout(entry: object, split: str, folder: Path) -> Layout:
     if not isinstance(entry, dict):
-        raise _RefusedError(split, entry, "give the folders as images: FOLDER and masks: FOLDER")
-    _refuse_unknown(entry, _SPLIT_KEYS, f"{split}.")
+        raise RefusedError(split, entry, "give the folders as images: FOLDER and masks: FOLDER")
+    refuse_unknown(entry, _SPLIT_KEYS, f"{split}.")
     texts = {}
     for key in _SPLIT_KEYS:
         value = entry.get(key, ".png" if key.endswith("suffix") else None)
         if not isinstance(value, str) or not value:
-            raise _RefusedError(f"{split}.{key}", value, "give a text" if key.endswith("suffix") else "give a folder")
+            raise RefusedError(f"{split}.{key}", value, "give a text" if key.endswith("suffix") else "give a folder")
         texts[key] = value
     for key in ("images", "masks"):
         texts[key] = resolved(texts[key], folder)
@@ -203,26 +228,36 @@ def _layout(entry: object, split: str, folder: Path) -> Layout:
 def _parted(splits: dict[Split, Layout], entry: object) -> dict[Split, Layout]:
     """The folder under ``train`` as two splits: what ``hold_out`` names is ``val``."""
     if "val" in splits or "train" not in splits:
-        raise _RefusedError("hold_out", entry, "it parts the folder under train, so give train and no val")
+        raise RefusedError("hold_out", entry, "it parts the folder under train, so give train and no val")
     if not isinstance(entry, dict) or len(entry) != 1 or not set(entry) <= {"every", "names"}:
-        raise _RefusedError("hold_out", entry, "give every: N (each N-th image by name) or names: PATTERN, as in tile8_*")
+        raise RefusedError("hold_out", entry, "give every: N (each N-th image by name) or names: PATTERN, as in tile8_*")
     every, names = entry.get("every", 0), entry.get("names", "")
     if not isinstance(every, int) or isinstance(every, bool) or ("every" in entry and every < 2):
-        raise _RefusedError("hold_out.every", every, "give a whole number, 2 or more")
+        raise RefusedError("hold_out.every", every, "give a whole number, 2 or more")
     if not isinstance(names, str) or ("names" in entry and not names):
-        raise _RefusedError("hold_out.names", names, "give a pattern of file names, as tile8_*")
+        raise RefusedError("hold_out.names", names, "give a pattern of file names, as tile8_*")
     rule = HoldOut(every, names)
     return {split: replace(splits["train"], hold_out=rule, held=split == "val") for split in SPLITS}
 
 
-def _text(document: dict[str, Any], key: str, standard: str) -> str:
+def name_of(document: dict[str, Any], path: Path) -> str:
+    """What the data set is registered by: its ``name``, or that of the file."""
+    name = document.get("name", path.stem)
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+        raise RefusedError("name", name, "give letters, digits, underscores and hyphens, such as my_fields")
+    return name
+
+
+def text_of(document: dict[str, Any], key: str, standard: str) -> str:
+    """The text under a key; ``standard`` where there is none."""
     value = document.get(key, standard)
     if not isinstance(value, str):
-        raise _RefusedError(key, value, "give a text")
+        raise RefusedError(key, value, "give a text")
     return value
 
 
-def _refuse_unknown(mapping: dict[Any, Any], known: set[str], prefix: str) -> None:
+def refuse_unknown(mapping: dict[Any, Any], known: set[str], prefix: str = "") -> None:
+    """Raise RefusedError for a key that is not ``known``."""
     for key, value in mapping.items():
         if key not in known:
-            raise _RefusedError(f"{prefix}{key}", value, f"there is no such key; there are {', '.join(sorted(known))}")
+            raise RefusedError(f"{prefix}{key}", value, f"there is no such key; there are {', '.join(sorted(known))}")

@@ -14,10 +14,15 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader
 
 from ovrs.data.batches import Batch, BatchPlanner, PlannedBatches
-from ovrs.data.catalog import register_files, scene_dicts, vocabulary_of
+from ovrs.data.catalog import register_files, scene_dicts, task_of, vocabulary_of
+from ovrs.data.description import TASKS
 from ovrs.data.folds import trained_classes
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
-from ovrs.data.table import DATA_SETS, SceneSplit
+from ovrs.data.referring.catalog import one_sentence_each
+from ovrs.data.referring.mapper import ReferringMapper
+from ovrs.data.referring.scenes import scene_references
+from ovrs.data.referring.table import SCENES_REFER
+from ovrs.data.table import DATA_SETS, SCENES, SceneSplit
 from ovrs.data.workers import Loader
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import VocabularyClass
@@ -27,16 +32,33 @@ def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
     """The dicts of a registered data set, each with its ``dataset_name``; scenes as many and as large as configured.
 
     Raises:
-        ConfigError: a description in ``DATASETS.FILES`` is wrong.
+        ConfigError: a description in ``DATASETS.FILES`` is wrong, or the data set is not for ``DATASETS.TASK``.
         DataError: an unknown data set, or one whose files are missing.
     """
     register_files(cfg.DATASETS.FILES)
-    vocabulary_of(name)
+    check_task(cfg, name)
+    referring = cfg.DATASETS.TASK == "referring"
+    if not referring:
+        vocabulary_of(name)
     scenes = _scene_split(cfg, name)
-    entries = scene_dicts(scenes) if scenes else DatasetCatalog.get(name)
+    listed = scene_references if referring else scene_dicts
+    entries = listed(scenes) if scenes else DatasetCatalog.get(name)
     if not entries:
         raise DataError(f"data set {name!r} is empty")
     return [{**entry, "dataset_name": name} for entry in entries]
+
+
+def check_task(cfg: CfgNode, name: str) -> None:
+    """Whether a registered data set is for ``DATASETS.TASK``.
+
+    Raises:
+        ConfigError: it is for another task, or there is no such task.
+        DataError: an unknown data set.
+    """
+    if cfg.DATASETS.TASK not in TASKS:
+        raise ConfigError(f"DATASETS.TASK is {cfg.DATASETS.TASK!r}; choose {' or '.join(TASKS)}")
+    if (task := task_of(name)) != cfg.DATASETS.TASK:
+        raise ConfigError(f"DATASETS.TASK is {cfg.DATASETS.TASK!r}, but data set {name!r} is for {task!r}")
 
 
 def training_classes(cfg: CfgNode) -> tuple[VocabularyClass, ...]:
@@ -57,6 +79,7 @@ def training_classes(cfg: CfgNode) -> tuple[VocabularyClass, ...]:
 
 def _scene_split(cfg: CfgNode, name: str) -> SceneSplit | None:
     row, _, split = name.rpartition("_")
+    row = SCENES.name if row == SCENES_REFER.name else row
     if row not in DATA_SETS or split not in ("train", "val"):
         return None
     place = DATA_SETS[row].splits.get("train" if split == "train" else "val")
@@ -69,16 +92,17 @@ def _scene_split(cfg: CfgNode, name: str) -> SceneSplit | None:
 def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: int = 0) -> Iterable[Batch]:
     """An endless stream of shuffled batches of ``SOLVER.IMS_PER_BATCH`` images (all processes together).
 
-    All images of a batch come from one data set, and so share a vocabulary; ``DATASETS.TRAIN_WEIGHTS`` says how often each
-    data set is drawn. Images, crops and words of an iteration follow from the seed, however many processes and workers
-    there are.
+    All images of a batch come from one data set, and so share a vocabulary, or have a sentence each;
+    ``DATASETS.TRAIN_WEIGHTS`` says how often each data set is drawn. Images, crops, words and sentences of an iteration follow
+    from the seed, however many processes and workers there are.
 
     Args:
         sampler_seed: the same in all processes; ``SEED`` where None, drawn from the global state where that is negative.
         start: the iteration to begin with.
 
     Raises:
-        ConfigError: ``DATASETS.TRAIN`` is empty, its weights do not fit, or the batch cannot be shared by the processes.
+        ConfigError: ``DATASETS.TRAIN`` is empty, its weights do not fit, the batch cannot be shared by the processes, or
+            augmentations would make sentences untrue.
         DataError: see :func:`dataset_dicts`.
     """
     names = list(cfg.DATASETS.TRAIN)
@@ -100,8 +124,11 @@ def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: 
         rank=comm.get_rank(),
         world_size=world_size,
     )
-    finish = draw_synonyms if cfg.DATASETS.DRAW_SYNONYMS else as_list
-    batches = PlannedBatches(data_sets, SegmentationMapper(cfg, True), finish=finish, seed=sampler_seed)
+    mapper = build_mapper(cfg, True)
+    if isinstance(mapper, ReferringMapper):
+        mapper.refuse_untrue([entry for data_set in data_sets for entry in data_set])
+    finish = draw_synonyms if cfg.DATASETS.DRAW_SYNONYMS and isinstance(mapper, SegmentationMapper) else as_list
+    batches = PlannedBatches(data_sets, mapper, finish=finish, seed=sampler_seed)
     return Loader(cfg, batches, sampler=planner, batch_size=None)  # a plan is a whole batch
 
 
@@ -116,9 +143,20 @@ def _weights(names: Sequence[str], weights: Sequence[float]) -> list[float]:
 
 
 def build_test_loader(cfg: CfgNode, name: str) -> DataLoader[dict[str, Any]]:
-    """Every image of a data set once, split over the processes, in batches of ``TEST.IMS_PER_BATCH``."""
-    dataset = MapDataset(DatasetFromList(dataset_dicts(cfg, name), copy=False), SegmentationMapper(cfg, False))
+    """Every image (or sentence) of a data set once, split over the processes, in batches of ``TEST.IMS_PER_BATCH``."""
+    entries = dataset_dicts(cfg, name)
+    entries = one_sentence_each(entries) if cfg.DATASETS.TASK == "referring" else entries
+    dataset = MapDataset(DatasetFromList(entries, copy=False), build_mapper(cfg, False))
     return Loader(cfg, dataset, batch_size=cfg.TEST.IMS_PER_BATCH, sampler=InferenceSampler(len(dataset)), drop_last=False)
+
+
+def build_mapper(cfg: CfgNode, is_train: bool) -> SegmentationMapper | ReferringMapper:
+    """What turns entries into samples for ``DATASETS.TASK``.
+
+    Raises:
+        ConfigError: a key that the mapper reads cannot work.
+    """
+    return ReferringMapper(cfg, is_train) if cfg.DATASETS.TASK == "referring" else SegmentationMapper(cfg, is_train)
 
 
 def as_list(batch: Batch) -> Batch:

@@ -71,22 +71,7 @@ class SegmentationMapper:
         """The arguments that a configuration asks for."""
         if cfg.INPUT.FORMAT != "RGB":
             raise ConfigError(f"INPUT.FORMAT is {cfg.INPUT.FORMAT!r}; images are read as RGB")
-        augmentations = build_augmentations(
-            shortest_edges=cfg.INPUT.MIN_SIZE_TRAIN,
-            sampling=cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING,
-            longest_edge=cfg.INPUT.MAX_SIZE_TRAIN,
-            scale_jitter=cfg.INPUT.SCALE_JITTER,
-            crop=cfg.INPUT.CROP_SIZE,
-            crop_rare=cfg.INPUT.CROP_RARE,
-            crop_max_area=cfg.INPUT.CROP_SINGLE_CATEGORY_MAX_AREA,
-            flip=cfg.INPUT.FLIP,
-            flip_vertical=cfg.INPUT.FLIP_VERTICAL,
-            quarter_turns=cfg.INPUT.QUARTER_TURNS,
-            color_jitter=cfg.INPUT.COLOR_JITTER,
-            color_recipe=cfg.INPUT.COLOR_RECIPE,
-            color_strength=cfg.INPUT.COLOR_STRENGTH,
-            grey_share=cfg.INPUT.GREY_SHARE,
-        )
+        augmentations = configured_augmentations(cfg)
         return {
             "is_train": is_train,
             "augmentations": augmentations if is_train else [],
@@ -106,7 +91,7 @@ class SegmentationMapper:
         encoding = encoding_of(entry["dataset_name"])
         image, codes = read_entry(entry, encoding.kind, kept_bytes=self.kept_bytes)
         if image.shape[:2] != codes.shape:
-            raise DataError(f"{entry['file_name']} is {_size(image)}, but its labels are {_size(codes)}")
+            raise DataError(f"{entry['file_name']} is {shown_size(image)}, but its labels are {shown_size(codes)}")
         labels, unknown = encoding.decode(codes)
         if unknown:
             raise unknown_codes(unknown, encoding, entry)
@@ -123,6 +108,33 @@ class SegmentationMapper:
             "width": image.shape[1],
             "file_name": entry["file_name"],
         }
+
+
+def configured_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
+    """What ``INPUT`` asks for in training, in the order it is applied.
+
+    Raises:
+        ConfigError: a value that cannot work.
+    """
+    return build_augmentations(
+        shortest_edges=cfg.INPUT.MIN_SIZE_TRAIN,
+        sampling=cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING,
+        longest_edge=cfg.INPUT.MAX_SIZE_TRAIN,
+        scale_jitter=cfg.INPUT.SCALE_JITTER,
+        crop=cfg.INPUT.CROP_SIZE,
+        crop_rare=cfg.INPUT.CROP_RARE,
+        crop_max_area=cfg.INPUT.CROP_SINGLE_CATEGORY_MAX_AREA,
+        flip=cfg.INPUT.FLIP,
+        flip_vertical=cfg.INPUT.FLIP_VERTICAL,
+        quarter_turns=cfg.INPUT.QUARTER_TURNS,
+        color_jitter=cfg.INPUT.COLOR_JITTER,
+        color_recipe=cfg.INPUT.COLOR_RECIPE,
+        color_strength=cfg.INPUT.COLOR_STRENGTH,
+        grey_share=cfg.INPUT.GREY_SHARE,
+        erased_share=cfg.INPUT.ERASED_SHARE,
+        erased_boxes=cfg.INPUT.ERASED_BOXES,
+        erased_size=cfg.INPUT.ERASED_SIZE,
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -199,5 +211,6 @@ def draw_synonyms(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**entry, "vocabulary": drawn[entry["vocabulary"]]} for entry in batch]
 
 
-def _size(image: NDArray) -> str:
+def shown_size(image: NDArray) -> str:
+    """Width and height of an image [H, W, ...] in words."""
     return f"{image.shape[1]} x {image.shape[0]} pixels"

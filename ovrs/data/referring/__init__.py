@@ -1,0 +1,1 @@
+"""Referring segmentation's data: sentences, each with the mask of what it means; from files, from descriptions, or drawn."""
