@@ -28,7 +28,7 @@ from ovrs.modeling.published.hashes import check, stated_hash
 from ovrs.modeling.published.page import as_markdown
 from ovrs.modeling.published.table import PUBLISHED
 
-PARTS = {"vision_language": "vision-language", "guidance": "guidance", "system": "system"}
+PARTS = {"vision_language": "vision-language", "guidance": "guidance", "image": "image", "text": "text", "system": "system"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,10 +10,17 @@ from ovrs.modeling.published.cache import weights_path
 from ovrs.modeling.published.entry import Part
 from ovrs.modeling.published.table import PUBLISHED
 
-SECTIONS: dict[str, str] = {"vision_language": "MODEL.VISION_LANGUAGE", "guidance": "MODEL.GUIDANCE"}
+SECTIONS: dict[str, str] = {
+    "vision_language": "MODEL.VISION_LANGUAGE",
+    "guidance": "MODEL.GUIDANCE",
+    "image": "MODEL.IMAGE",
+    "text": "MODEL.TEXT",
+}
 
 
-def configured_weights(weights: str, *, part: Part, architecture: str, mean: Sequence[float], std: Sequence[float]) -> Path:
+def configured_weights(
+    weights: str, *, part: Part, architecture: str, mean: Sequence[float] = (), std: Sequence[float] = ()
+) -> Path:
     """The file that ``WEIGHTS`` of an encoder names.
 
     Weights named by path are taken as they are; of those named as the table does, everything the table knows is compared.
@@ -22,7 +29,7 @@ def configured_weights(weights: str, *, part: Part, architecture: str, mean: Seq
         weights: a path, or a name in the table.
         part: whose weights are wanted.
         architecture: the ``NAME`` beside it.
-        mean: ``PIXEL_MEAN``, 0..255.
+        mean: ``PIXEL_MEAN``, 0..255; none of a text encoder.
         std: ``PIXEL_STD``, likewise.
 
     Raises:
@@ -42,7 +49,7 @@ def configured_weights(weights: str, *, part: Part, architecture: str, mean: Seq
     untagged = architecture.split(".")[0] if architecture.startswith("timm:") else architecture
     if entry.architecture not in (architecture, untagged):
         raise ConfigError(f"{section}.WEIGHTS: {weights} needs {section}.NAME {entry.architecture}, not {architecture}")
-    for key, wanted, given in zip(("PIXEL_MEAN", "PIXEL_STD"), entry.normalization, (mean, std), strict=True):
+    for key, wanted, given in zip(("PIXEL_MEAN", "PIXEL_STD"), entry.normalization or ((), ()), (mean, std), strict=True):
         if any(abs(a - b) > 0.01 for a, b in zip(wanted, given, strict=True)):
             numbers = ", ".join(f"{value:g}" for value in wanted)
             raise ConfigError(

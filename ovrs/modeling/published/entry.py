@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Part = Literal["vision_language", "guidance", "system"]
+Part = Literal["vision_language", "guidance", "image", "text", "system"]
 Channels = tuple[float, float, float]
 
 # Means and standard deviations of red, green and blue, 0..255.
@@ -21,20 +21,22 @@ class PublishedWeights:
 
     Attributes:
         name: what a configuration calls them in ``WEIGHTS``, as ``openai/ViT-B-16``; the part before the slash is the family.
-        part: what they are weights of: ``MODEL.VISION_LANGUAGE``, ``MODEL.GUIDANCE`` or a whole system.
+        part: what they are weights of: ``MODEL.VISION_LANGUAGE``, ``MODEL.GUIDANCE``, ``MODEL.IMAGE``, ``MODEL.TEXT`` or a
+            whole system.
         architecture: the ``NAME`` beside that ``WEIGHTS`` (for a system the layout that ``tools/convert_checkpoint.py`` reads).
         address: where the file is published.
         file: its name in the cache, with a folder where it needs files beside it.
         licence: as its publisher states it; "" where none is stated.
         source: paper or page.
-        normalization: mean and standard deviation of red, green and blue, 0..255, that the encoder's input is normalised with.
-        size: side in pixels of the images it was trained on.
-        patch: pixels a token; of a pyramid, at its finest level.
+        normalization: mean and standard deviation of red, green and blue, 0..255, that the encoder's input is normalised with;
+            None where it reads no images.
+        size: side in pixels of the images it was trained on; 0 likewise.
+        patch: pixels a token; of a pyramid, at its finest level; 0 likewise.
         megabytes: of a million bytes, as its publisher's page rounds them, or four bytes for each of its numbers; 0 = unknown.
         sha256: of the file, only where its publisher states it; "" elsewhere.
         md5: its first digits, likewise (SAM's are in the file's name).
         member: where a zip archive lies at the address, the ending of the one file in it that is kept.
-        beside: names of small files that lie beside it at the address and are needed with it: a tokenizer's.
+        beside: names of small files that lie beside it at the address and are needed with it: a tokenizer's, settings.
         gsd: metres a pixel of the images it was trained on, where its publisher states one.
     """
 
@@ -45,7 +47,7 @@ class PublishedWeights:
     file: str
     licence: str
     source: str
-    normalization: tuple[Channels, Channels]
+    normalization: tuple[Channels, Channels] | None
     size: int
     patch: int
     megabytes: int

@@ -13,6 +13,8 @@ _SAM = ("test_guidance_agreement", "segment_anything", "test_guidance_agreement"
 _SAM2 = ("test_guidance_agreement", "transformers", "test_guidance_agreement")
 _VIT = ("test_vit_guidance", "transformers, timm", "test_vit_guidance")
 _PERCEPTION = ("test_vit_guidance", "timm, a plain reference", "test_vit_guidance")
+_SWIN = ("test_swin", "timm, a plain reference", "test_swin")
+_BERT = ("test_bert", "transformers", "test_bert")
 _CATSEG = ("test_layouts", "CAT-Seg's own outputs, recorded", "test_golden")
 
 
@@ -51,6 +53,8 @@ CHECKS: dict[str, Checks] = {
     "dinov3": Checks("DINOv3", "timm's, or DINOv3's own", *_VIT),
     "pe-spatial": Checks("Perception encoders, spatial", "timm's, or their own", *_PERCEPTION),
     "pe-core": Checks("Perception encoders, core", "timm's, or their own", *_PERCEPTION),
+    "swin": Checks("Swin", "timm's, or Microsoft's own", *_SWIN),
+    "bert": Checks("BERT", "Google's, under transformers' names", *_BERT),
     "catseg": Checks("CAT-Seg", "CAT-Seg's own", *_CATSEG),
 }
 
@@ -80,14 +84,14 @@ def _head(columns: tuple[str, ...]) -> list[str]:
 
 def _row(entry: PublishedWeights) -> str:
     gsd = f", {entry.gsd:g} m a pixel" if entry.gsd else ""
-    mean, std = (", ".join(f"{value:g}" for value in values) for values in entry.normalization)
+    normalization = (", ".join(f"{value:g}" for value in values) for values in entry.normalization or ())
     known = stated_hash(entry)
     cells = (
         f"[{entry.name}]({entry.address})",
         f"`{entry.architecture}`" if entry.part != "system" else f"converter's `--layout {entry.architecture}`",
-        f"{entry.size} px{gsd}",
-        str(entry.patch),
-        f"{mean} / {std}",
+        f"{entry.size} px{gsd}" if entry.size else "sentences",
+        str(entry.patch or ""),
+        " / ".join(normalization),
         f"{entry.megabytes}" if entry.megabytes else "?",
         f"{known.algorithm} `{known.digits[:8]}`" if known else "hub's" if "//huggingface.co/" in entry.address else "none",
         entry.licence or "not stated",

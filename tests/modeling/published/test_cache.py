@@ -188,3 +188,15 @@ def test_a_model_is_built_with_weights_by_name(cache, monkeypatch, section, buil
     assert loaded == [str(cache / row.file)]
     with pytest.raises(ConfigError, match=rf"needs MODEL\.{section}\.PIXEL_MEAN"):
         builder(load_config(BASE, [*options, f"MODEL.{section}.PIXEL_MEAN", "[1.0, 2.0, 3.0]"]))
+
+
+def test_a_text_encoder_is_its_weights_with_settings_and_vocabulary_beside_them(cache):
+    row = PUBLISHED["bert/base-uncased"]
+    assert row.files == tuple(f"bert-base-uncased/{name}" for name in ("model.safetensors", "config.json", "vocab.txt"))
+    (cache / row.file).parent.mkdir()
+    (cache / row.file).write_bytes(CONTENT)
+    assert configured_weights(row.name, part="text", architecture="bert") == cache / row.file
+    with pytest.raises(ConfigError, match=r"bert/base-uncased needs MODEL\.TEXT\.NAME bert, not minilm"):
+        configured_weights(row.name, part="text", architecture="minilm")
+    with pytest.raises(ConfigError, match=r"swin/B-12-384 belongs in MODEL\.IMAGE\.WEIGHTS"):
+        configured_weights("swin/B-12-384", part="text", architecture="bert")
