@@ -19,8 +19,8 @@ Extension = Callable[[argparse.ArgumentParser], object]
 
 _SHARED = """
 The source may be a folder with the archives as they were downloaded, in any folders below it, unpacked or not. Nothing is
-written but tiles, and each whole: the command can be interrupted and given again, and goes on where it was. What was made of
-what is written down beside the tiles (preparation.json).
+written but what is described here, and each file whole: the command can be interrupted and given again, and goes on where it
+was. What was made of what is written down beside the files (preparation.json).
 """
 
 
@@ -44,38 +44,52 @@ def command(
     Returns:
         0, 2 after an error (one line on standard error), 130 if interrupted.
     """
-    args = _parser(about, tile, extend).parse_args(arguments)
-    try:
+    parser = shared_parser(about)
+    _add_tiling(parser, tile)
+    if extend:
+        extend(parser)
+    args = parser.parse_args(arguments)
+
+    def act() -> None:
         recipe = build(args)
         if args.dry_run:
             _show_plan(recipe, args.source)
-            return 0
-        outcome = prepare(recipe, args.source, args.output, args.workers, args.force)
+        else:
+            _show_outcome(recipe, prepare(recipe, args.source, args.output, args.workers, args.force), args.output)
+
+    return exit_code(act)
+
+
+def exit_code(act: Callable[[], None]) -> int:
+    """Do it: 0, 2 after an error (one line on standard error), 130 if interrupted."""
+    try:
+        act()
     except OvrsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    _show_outcome(recipe, outcome, args.output)
     return 0
 
 
-def _parser(about: str, tile: int | None, extend: Extension | None) -> argparse.ArgumentParser:
+def shared_parser(about: str) -> argparse.ArgumentParser:
+    """A parser with the options that all preparations have; ``about`` is what ``--help`` says."""
     parser = argparse.ArgumentParser(description=about + _SHARED, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, required=True, help="folder with the archives as they were downloaded")
     parser.add_argument(
         "--output", type=Path, default=data_root(), help="root of all data sets (default: $DETECTRON2_DATASETS, or datasets)"
     )
-    shown = f"{tile}" if tile else "0: images stay whole"
-    parser.add_argument("--tile", type=_count, default=tile, help=f"side of a tile in pixels, 0 for none (default: {shown})")
-    parser.add_argument("--stride", type=_count, help="step between tiles in pixels (default: the side of a tile)")
     parser.add_argument("--workers", type=_positive, default=min(4, os.cpu_count() or 1), help="threads (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="remove what an earlier preparation left, and start anew")
     parser.add_argument("--dry-run", action="store_true", help="say what is there and what would be done; write nothing")
-    if extend:
-        extend(parser)
     return parser
+
+
+def _add_tiling(parser: argparse.ArgumentParser, tile: int | None) -> None:
+    shown = f"{tile}" if tile else "0: images stay whole"
+    parser.add_argument("--tile", type=_count, default=tile, help=f"side of a tile in pixels, 0 for none (default: {shown})")
+    parser.add_argument("--stride", type=_count, help="step between tiles in pixels (default: the side of a tile)")
 
 
 def share(text: str) -> float:

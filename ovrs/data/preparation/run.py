@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ovrs.data.preparation.images import is_whole, read_rgb, write_tile
 from ovrs.data.preparation.recipe import Pair, Recipe, checked_stems
 from ovrs.data.preparation.record import Done, Record
 from ovrs.data.preparation.source import Source
+from ovrs.data.preparation.threads import in_threads
 from ovrs.data.preparation.tiling import Tile, cut, is_labelled
 from ovrs.data.preparation.workplace import workplace
 from ovrs.data.table import IGNORE_LABEL, Split
@@ -56,8 +55,7 @@ def prepare(recipe: Recipe, source: Path, output: Path, workers: int = 4, force:
         OutputError: the output cannot be written.
     """
     record = Record(output / recipe.folder, recipe, output)
-    places = chain.from_iterable(record.places.values())
-    with workplace(record.folder, places) as scratch, Source(source, scratch) as files:
+    with workplace(record.folder, record.made_in) as scratch, Source(source, scratch) as files:
         pairs = find_pairs(recipe, files)
         if force:
             record.clear()
@@ -70,7 +68,7 @@ def prepare(recipe: Recipe, source: Path, output: Path, workers: int = 4, force:
         if waiting:
             record.write({**content, "complete": False})
             record.rewrite(finished.values())  # without the line that a killed run left half written: more would be lost to it
-        for done in _cut_all(recipe, record, waiting, workers):
+        for done in in_threads(functools.partial(_cut_pair, recipe, record), waiting, workers, title=recipe.data.title):
             finished[done.split, done.image] = done
             record.append(done)
     counts = {split: _count(recipe, finished.values(), split) for split in recipe.data.splits}
@@ -92,26 +90,6 @@ def find_pairs(recipe: Recipe, source: Source) -> Sequence[Pair]:
         raise DataError(f"{source.root}: no images of {recipe.data.title} found; --help says which archives are needed")
     checked_stems(pairs)
     return pairs
-
-
-def _cut_all(recipe: Recipe, record: Record, pairs: Sequence[Pair], workers: int) -> Iterator[Done]:
-    """Cut all pairs in threads, a bounded number ahead; an error ends it after the images under way."""
-    queue = iter(pairs)
-    pool = ThreadPoolExecutor(max(workers, 1))
-    running: set[Future[Done]] = set()
-    with tqdm(total=len(pairs), desc=recipe.data.title, unit="image", disable=not pairs) as bar:
-        try:
-            while True:
-                while len(running) < 2 * workers and (pair := next(queue, None)) is not None:
-                    running.add(pool.submit(_cut_pair, recipe, record, pair))
-                if not running:
-                    return
-                ready, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    yield future.result()
-                    bar.update()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _cut_pair(recipe: Recipe, record: Record, pair: Pair) -> Done:

@@ -173,7 +173,7 @@ def test_tiles_of_another_hand_are_never_touched(source, output, force):
     tile = output / "iSAID_split/train/imgs/mine.png"
     write_tile(tile, np.zeros((4, 4, 3), np.uint8))
     before = state(output)
-    with pytest.raises(DataError, match="holds tiles that no preparation of ours recorded; move the folder away"):
+    with pytest.raises(DataError, match="holds files that no preparation of ours recorded; move the folder away"):
         loop.prepare(recipe(), source, output, force=force)
     assert state(output) == before
 
