@@ -12,16 +12,17 @@ from detectron2.config import CfgNode
 from detectron2.evaluation.evaluator import inference_context
 from detectron2.utils.events import get_event_storage
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
-from ovrs.data.loaders import dataset_dicts
-from ovrs.data.mapper import SegmentationMapper
+from ovrs.data.loaders import build_mapper, dataset_dicts
+from ovrs.evaluation.referring import THRESHOLD
 from ovrs.files import written_whole
 from ovrs.pictures import side_by_side
+from ovrs.sentence_pictures import sentence_picture
 
 
 class EvaluationPictures:
-    """Draws image, truth and prediction of ``TEST.PICTURES`` images, spread evenly over each test set.
+    """Draws image, truth and prediction of ``TEST.PICTURES`` images, or sentences, spread evenly over each test set.
 
     Args:
         cfg: says how many, of which data sets, and where ``OUTPUT_DIR`` is.
@@ -29,7 +30,7 @@ class EvaluationPictures:
 
     def __init__(self, cfg: CfgNode) -> None:
         self.cfg = cfg
-        self.mapper = SegmentationMapper(cfg, False)
+        self.mapper = build_mapper(cfg, False)
         self._chosen: list[tuple[str, dict[str, Any]]] | None = None
 
     def draw(self, model: nn.Module, iteration: int) -> list[Path]:
@@ -46,13 +47,8 @@ class EvaluationPictures:
             with inference_context(model), torch.no_grad():
                 scores = model([sample])[0]["sem_seg"]
             kind = " (synthetic scene)" if "scene_seed" in entry else ""
-            picture = side_by_side(
-                sample["image"].permute(1, 2, 0).numpy(),
-                {"truth": sample["sem_seg"].numpy(), "prediction": scores.argmax(dim=0).cpu().numpy()},
-                sample["vocabulary"],
-                f"{Path(entry['file_name']).name}{kind}, iteration {iteration}",
-            )
-            stem = f"{name}-{re.sub(r'[^0-9A-Za-z._-]', '_', Path(entry['file_name']).stem)}"
+            picture = _drawn(sample, scores.cpu(), f"{Path(entry['file_name']).name}{kind}, iteration {iteration}")
+            stem = f"{name}-{re.sub(r'[^0-9A-Za-z._-]', '_', entry.get('sample_id') or Path(entry['file_name']).stem)}"
             paths.append(folder / f"{stem}.png")
             with written_whole(paths[-1]) as temporary:
                 picture.save(temporary, "PNG")
@@ -69,6 +65,16 @@ class EvaluationPictures:
         count = min(self.cfg.TEST.PICTURES, len(entries))
         # The middles of as many equal stretches: the first and last images of an archive are often alike.
         return [entries[int((number + 0.5) * len(entries) / count)] for number in range(count)]
+
+
+def _drawn(sample: dict[str, Any], scores: Tensor, note: str) -> Image.Image:
+    """Image, truth and what scores [N, H, W] decide of one sample."""
+    image = sample["image"].permute(1, 2, 0).numpy()
+    if "expression" in sample:
+        masks = {"truth": sample["mask"].numpy(), "answer (outlined: truth)": (scores[0] >= THRESHOLD).numpy()}
+        return sentence_picture(image, masks, sample["expression"], note)
+    maps = {"truth": sample["sem_seg"].numpy(), "prediction": scores.argmax(dim=0).numpy()}
+    return side_by_side(image, maps, sample["vocabulary"], note)
 
 
 def _show(name: str, picture: Image.Image) -> None:

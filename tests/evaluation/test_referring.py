@@ -146,6 +146,13 @@ def test_a_sample_counts_once():
         run(evaluator, first, other)
 
 
+def test_a_sample_is_shown_once(tmp_path):
+    evaluator = ReferringEvaluator("toy_val", tmp_path, ReferringSettings(report_images=2))
+    run(evaluator, *(sample([[1, 1, 0, 0]], [[0, 0, 0, number]], number) for number in (0, 0, 1, 1)))
+    assert [example.name for example in evaluator.examples.worst] == ["s0000", "s0001"]
+    assert len(list(tmp_path.glob("pictures/*"))) == 2
+
+
 def test_reset_forgets():
     evaluator = ReferringEvaluator("toy_val")
     run(evaluator, sample([[1, 1]], [[0, 0]], 0))
