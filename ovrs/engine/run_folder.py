@@ -19,7 +19,7 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 
 import ovrs
-from ovrs.data.catalog import vocabulary_of
+from ovrs.data.catalog import task_of, vocabulary_of
 from ovrs.data.loaders import dataset_dicts
 from ovrs.files import written_whole
 
@@ -132,9 +132,15 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _count(cfg: CfgNode, name: str) -> dict[str, int]:
+    entries = dataset_dicts(cfg, name)
+    if task_of(name) == "referring":
+        images = len({entry["file_name"] for entry in entries})
+        # A scene names no sentence before it is drawn; an evaluation asks it for one.
+        sentences = sum(len(entry.get("expressions", (None,))) for entry in entries)
+        return {"images": images, "things": len(entries), "sentences": sentences}
     vocabulary = vocabulary_of(name)
     seen = sum(cls.seen for cls in vocabulary.classes)
-    return {"images": len(dataset_dicts(cfg, name)), "classes": vocabulary.num_classes, "seen": seen}
+    return {"images": len(entries), "classes": vocabulary.num_classes, "seen": seen}
 
 
 def _device(name: str) -> str:

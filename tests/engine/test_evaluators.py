@@ -12,6 +12,7 @@ from torch import nn
 from ovrs.config import load_config
 from ovrs.engine.evaluators import build_evaluator
 from ovrs.engine.pictures import EvaluationPictures
+from ovrs.engine.run_folder import describe
 from ovrs.engine.trainer import Trainer
 from ovrs.errors import ConfigError
 from ovrs.evaluation.evaluator import SegmentationEvaluator
@@ -93,3 +94,8 @@ def test_sentences_are_drawn_during_training(config_file, tmp_path, sentences):
     with Image.open(paths[0]) as picture:
         colors = {color for _, color in picture.getcolors(100_000)}
     assert {(128, 98, 0), (0, 95, 128)} <= colors  # of the truth and of the answer, over black
+
+
+def test_the_account_of_a_run_counts_things_and_sentences(config_file, sentences):
+    account = describe(load_config(str(config_file), sentences), "evaluation")
+    assert account["data_sets"] == {"toy_refer_val": {"images": 3, "things": 3, "sentences": 6}}
