@@ -1,8 +1,14 @@
-"""A tiny data set of files in the layout of OVRS."""
+"""Tiny data sets of files: in the layout of OVRS, and of sentences."""
 
 import numpy as np
 import pytest
+from detectron2.config import get_cfg
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
+from sentences import write_set
+
+from ovrs.config import add_ovrs_config
+from ovrs.data.referring import catalog
 
 
 @pytest.fixture
@@ -20,3 +26,30 @@ def isaid_root(tmp_path, monkeypatch):
             Image.fromarray(labels).save(tmp_path / f"iSAID_split/{split}/D2masks/tile_{index}.png")
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def things(tmp_path):
+    """The folder of a referring data set, ``own``, that is described in ``own.yaml``."""
+    write_set(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def referring_cfg(things):
+    """A configuration that trains on ``own`` without any augmentation; what it registers goes at the end."""
+    cfg = get_cfg()
+    add_ovrs_config(cfg)
+    cfg.DATALOADER.NUM_WORKERS = 0
+    cfg.SOLVER.IMS_PER_BATCH = 2
+    cfg.DATASETS.TASK = "referring"
+    cfg.DATASETS.FILES = (str(things / "own.yaml"),)
+    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = ("own_train",), ("own_val",)
+    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.CROP_SIZE = (0,), 0
+    cfg.INPUT.FLIP = cfg.INPUT.COLOR_JITTER = False
+    before = set(catalog._registered)
+    yield cfg
+    for name in set(catalog._registered) - before:
+        del catalog._registered[name]
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
