@@ -15,7 +15,8 @@ from shrunk import NO_WEIGHT_FILES, SIDE, narrow_encoders, shrunk_config  # noqa
 import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.config import load_config
 from ovrs.data.catalog import vocabulary_of
-from ovrs.data.description import read_description
+from ovrs.data.description import read_description, read_document
+from ovrs.data.referring.description import described_references
 from ovrs.engine.optimizer import build_optimizer
 
 ROOT = Path(__file__).parents[2] / "configs"
@@ -107,7 +108,11 @@ def test_a_configuration_loads_and_names_a_system(name):
 
 @pytest.mark.parametrize("name", sorted({*FILES} - {*CONFIGURATIONS}))
 def test_every_other_file_describes_a_data_set(name):
-    assert read_description(ROOT / name).row.vocabulary.num_classes > 0
+    document = read_document(ROOT / name)
+    if document.get("task") == "referring":
+        assert described_references(document, ROOT / name).splits
+    else:
+        assert read_description(ROOT / name).row.vocabulary.num_classes > 0
 
 
 @pytest.mark.parametrize("name", CHILDREN)

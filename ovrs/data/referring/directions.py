@@ -53,12 +53,11 @@ _A_SIDE = "".join(rf"(?<!\b{word} )" for word in _BEFORE_SIDES)
 _HERE = r" (?=(?:next|beside|near|nearest|by|in|at|on|above|below|behind|between|along|against|across|outside|inside|under)\b)"
 # Words that stand for no direction. Each pattern fits both words of a pair, so that none becomes what would be left alone.
 _NO_DIRECTION = re.compile(
-    r"\b(?:(?:left|right)[- ]angle[sd]?"
-    rf"|on (?:top|bottom) of (?!{_PICTURE})"
+    r"\b(?:(?:(?:left|right)[- ]angle[sd]?"
+    rf"|on (?:top|bottom) of(?! {_PICTURE})"
     r"|(?:flat|roof|table|hill|mountain|tree|tank)[- ](?:top|bottom)s?"
     r"|(?:top|bottom)[- ](?:down|up|view|soil|floor|deck)"
-    r"|(?:has|have|had) (?:left|right)"
-    rf"|{_A_SIDE}right{_HERE})",
+    rf"|(?:has|have|had) (?:left|right))\b|{_A_SIDE}right{_HERE})",
     re.IGNORECASE,
 )
 # Directions that no word of the lists follows, and what may or may not be one.
