@@ -12,9 +12,10 @@ from PIL import Image
 from ovrs.config import add_ovrs_config
 from ovrs.data import catalog
 from ovrs.data.catalog import encoding_of, load_split, register_files, vocabulary_of
-from ovrs.data.description import find_description, read_description
+from ovrs.data.description import find_description, read_description, read_document
 from ovrs.data.loaders import build_test_loader
 from ovrs.data.mapper import SegmentationMapper
+from ovrs.data.referring.description import described_references
 from ovrs.data.table import DATA_SETS
 from ovrs.errors import ConfigError, DataError
 
@@ -276,8 +277,10 @@ def test_the_examples_of_the_documentation_are_valid(tmp_path):
     for example in examples:
         path = tmp_path / "example.yaml"
         path.write_text(example)
-        names.append(read_description(path).row.name)
-    assert names == ["my_fields", "isaid512"]
+        document = read_document(path)
+        described = described_references(document, path) if document.get("task") == "referring" else read_description(path).row
+        names.append(described.name)
+    assert names == ["my_fields", "isaid512", "my_ships"]
 
 
 @pytest.mark.parametrize(

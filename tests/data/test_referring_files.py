@@ -261,3 +261,12 @@ def test_the_example_of_the_small_model_is_described(monkeypatch, tmp_path):
     row = described_references(read_document(path), path)
     assert row.name == "refer_isaid" and set(row.splits) == {"train", "val"}
     assert all(place.shared and place.root == str(tmp_path) for place in row.splits.values())
+
+
+def test_the_lines_of_the_documentation_are_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/own_data.md").read_text()
+    lines = [line.strip() for line in text.splitlines() if line.startswith('    {"image"')]
+    (tmp_path / "lines.jsonl").write_text("\n".join(lines))
+    read = read_references(tmp_path / "lines.jsonl", tmp_path)
+    first, second = read.entries
+    assert first.mask == tmp_path / "masks/7.png" and len(second.sentences) == 2 and not read.unread

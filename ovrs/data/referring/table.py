@@ -60,7 +60,7 @@ RRSISD = ReferringSet(
     title="RRSIS-D",
     splits=prepared("RRSIS-D_refer"),
     source="https://github.com/Lsan2401/RMSIN",
-    licence="none stated, as far as known; the images are DIOR's (Google Earth) under their terms",
+    licence="none stated, as far as known; the images are those of DIOR-RSVG",
     citation="Liu et al., Rotated Multi-Scale Interaction Network for Referring Remote Sensing Image Segmentation, CVPR 2024",
     expected_counts={"train": 12181, "val": 1740, "test": 3481},
 )
@@ -70,7 +70,7 @@ REFSEGRS = ReferringSet(
     title="RefSegRS",
     splits=prepared("RefSegRS_refer"),
     source="https://huggingface.co/datasets/JessicaYuan/RefSegRS",
-    licence="CC BY 4.0; the images are those of SkyScapes (DLR)",
+    licence="CC BY 4.0; the images are those of SkyScapes",
     citation="Yuan et al., RRSIS: Referring Remote Sensing Image Segmentation, IEEE TGRS 2024",
     expected_counts={"test": 1817},  # of 4,420 in all
 )
