@@ -9,10 +9,10 @@ from ovrs.data.referring.directions import MOVES, UnmovableError, is_moved_by, m
 
 # Sentence; mirrored from left to right; from top to bottom; turned by a quarter counter-clockwise.
 TABLE = [
-    ("the ship on the left", "the ship on the right", None, "the ship on the bottom"),
+    ("the ship on the left", "the ship on the right", None, "the ship at the bottom"),
     ("The Leftmost ship", "The Rightmost ship", None, "The Bottommost ship"),
     ("the RIGHTMOST ship", "the LEFTMOST ship", None, "the TOPMOST ship"),
-    ("the plane at the top", None, "the plane at the bottom", "the plane at the left"),
+    ("the plane at the top", None, "the plane at the bottom", "the plane on the left"),
     ("the upper building", None, "the lower building", "the left building"),
     ("the uppermost pool", None, "the lowermost pool", "the leftmost pool"),
     ("the topmost pool", None, "the bottommost pool", "the leftmost pool"),
@@ -20,11 +20,12 @@ TABLE = [
     ("the upper-left plane", "the upper-right plane", "the lower-left plane", "the lower-left plane"),
     ("the plane in the top right corner", "the plane in the top left corner", "the plane in the bottom right corner",
      "the plane in the top left corner"),
+    ("the pool on the top left", "the pool on the top right", "the pool on the bottom left", "the pool on the bottom left"),
     ("Left bottom corner", "Right bottom corner", "Left top corner", "Right bottom corner"),
     ("the ship to the left of the pier", "the ship to the right of the pier", None, "the ship below the pier"),
     ("the ship right of the pier", "the ship left of the pier", None, "the ship above the pier"),
     ("a car above the road", None, "a car below the road", "a car to the left of the road"),
-    ("on the left of the image", "on the right of the image", None, "on the bottom of the image"),
+    ("on the left of the image", "on the right of the image", None, "at the bottom of the image"),
     ("the car nearest the right of the image", "the car nearest the left of the image", None,
      "the car nearest the top of the image"),
     ("the left-hand lane", "the right-hand lane", None, "the bottom lane"),
@@ -33,7 +34,7 @@ TABLE = [
     ("the southernmost ship", None, "the northernmost ship", "the easternmost ship"),
     ("the horizontal runway", None, None, "the vertical runway"),
     ("the ship on the right next to the pier", "the ship on the left next to the pier", None,
-     "the ship on the top next to the pier"),
+     "the ship at the top next to the pier"),
     ("on top of the image", None, "on bottom of the image", "on left of the image"),
     ("left, right and top", "right, left and top", "left, right and bottom", "bottom, top and left"),
     # No direction, whatever it looks like.

@@ -44,8 +44,9 @@ _POINT = "(north|south)(-?)(east|west)(ern|ernmost|most|ward)?"
 _PICTURE = r"(?:the |this )?(?:image|picture|photo|photograph|scene|frame|view|tile|map)\b"
 _SIDE_OF = rf"(?:(?:to|on|at) the ({_WIDE}) of|(?<!the )({_WIDE}) of)(?! {_PICTURE})"
 _CORNER = rf"({_HIGH})([- ])({_WIDE})|({_WIDE})([- ])({_HIGH})"
+_PLACED = rf"(?:on|at) the (left|right|top|bottom)(?![- ](?:{_HIGH}|{_WIDE}|hand|most)\b)"
 _SINGLE = "|".join(sorted({*_PLACES, *_TURNED}, key=len, reverse=True))
-_WORD = re.compile(rf"\b(?:{_SIDE_OF}|{_CORNER}|{_POINT}|({_SINGLE}))\b", re.IGNORECASE)
+_WORD = re.compile(rf"\b(?:{_SIDE_OF}|{_PLACED}|{_CORNER}|{_POINT}|({_SINGLE}))\b", re.IGNORECASE)
 
 # What comes before a side that is meant as a place: "the ship on the right next to the pier".
 _BEFORE_SIDES = ("the", "on", "at", "to", "in", "from", "far", "upper", "lower", "top", "bottom", "and", "or")
@@ -125,9 +126,12 @@ def _opposite(word: str, move: Move) -> str:
 
 
 def _turned(match: re.Match[str], move: Move) -> str:
-    beside, close, high, after, wide, wide_first, between, high_last, *point, word = match.groups()
+    beside, close, placed, high, after, wide, wide_first, between, high_last, *point, word = match.groups()
     if beside or close:
         return _as_written(_BESIDE[(beside or close).lower()], match[0])
+    if placed:
+        side = _next(placed)
+        return _as_written(f"{'on' if side in ('left', 'right') else 'at'} the {side}", match[0])
     if high:
         return _corner(high, wide, "{high}" + after + "{wide}", match[0])
     if wide_first:
