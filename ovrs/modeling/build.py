@@ -33,8 +33,12 @@ logger = logging.getLogger(__name__)
 
 def shared_parts(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of :class:`~ovrs.modeling.vision_language_model.VisionLanguageModel`."""
+    return {"vision_language": build_vision_language(cfg), **model_parts(cfg)}
+
+
+def model_parts(cfg: CfgNode) -> dict[str, Any]:
+    """The arguments of :class:`~ovrs.modeling.segmentation_model.SegmentationModel`."""
     return {
-        "vision_language": build_vision_language(cfg),
         "templates": templates(cfg.MODEL.PROMPTS),
         "precision": cfg.MODEL.PRECISION,
         "fixed_size": cfg.MODEL.FIXED_SIZE,
@@ -43,19 +47,25 @@ def shared_parts(cfg: CfgNode) -> dict[str, Any]:
     }
 
 
-def templates(prompts: str | list[str]) -> tuple[str, ...]:
-    """A preset's templates by name, or the list as it is."""
-    if not isinstance(prompts, str):
-        return tuple(prompts)
+def templates(prompts: str) -> tuple[str, ...]:
+    """A preset's templates by name, or those written out: ``an aerial image of a {}|a satellite image of a {}``.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    if "{}" in prompts:
+        return tuple(template.strip() for template in prompts.split("|"))
     if prompts not in TEMPLATES:
-        raise ConfigError(f"MODEL.PROMPTS is {prompts!r}; choose {', '.join(TEMPLATES)}, or give a list of templates")
+        raise ConfigError(
+            f"MODEL.PROMPTS is {prompts!r}; choose {', '.join(TEMPLATES)}, or write templates: 'a photo of a {{}}|a map of a {{}}'"
+        )
     return TEMPLATES[prompts]
 
 
 def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
     """The encoder under ``MODEL.VISION_LANGUAGE``, with its own weights where a file is named."""
     keys = cfg.MODEL.VISION_LANGUAGE
-    weights = _weights(keys, "vision_language")
+    weights = encoder_weights(keys, "vision_language")
     taps = cfg.MODEL.GUIDANCE.LAYERS if cfg.MODEL.GUIDANCE.NAME == "clip" else []
     if keys.NAME == "small":
         small = keys.SMALL
@@ -87,7 +97,7 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
     return encoder
 
 
-def _weights(keys: CfgNode, part: Part) -> str:
+def encoder_weights(keys: CfgNode, part: Part) -> str:
     """The file that an encoder's ``WEIGHTS`` names, by its path or as the table of published weights does."""
     if keys.WEIGHTS in ("", IMAGENET):
         return str(keys.WEIGHTS)
@@ -110,7 +120,7 @@ def build_guidance_encoder(cfg: CfgNode, depths: Sequence[str] = ("F_g^1", "F_g^
     if len(keys.LAYERS) != len(depths):
         wanted = f"{len(depths)} {'entry' if len(depths) == 1 else 'entries'} ({', '.join(depths)})"
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs {wanted}, got {list(keys.LAYERS)}")
-    weights = _weights(keys, "guidance")
+    weights = encoder_weights(keys, "guidance")
     with parameters_on_meta() if weights else nullcontext():
         encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
     if weights:

@@ -164,7 +164,7 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         if any(self._vocabulary_of(entry) != vocabulary for entry in inputs):
             raise ValueError("the images of one training batch must share their vocabulary")
         # What is squeezed to a fixed size needs no padding, and padding would train as if it had been seen.
-        images, targets = _stack(inputs, 1 if self.fixed_size else self.size_divisor, self.device)
+        images, targets = stack_batch(inputs, 1 if self.fixed_size else self.size_divisor, self.device)
         with self.autocast():
             # A class is trained under its name alone: synonyms are drawn by the data loader, one a batch.
             return self.losses(self._squeeze(images), self.text_features([cls.name for cls in vocabulary.classes]), targets)
@@ -258,7 +258,7 @@ def _together(words: Tensor, how: Synonyms) -> Tensor:
     return words.amax(dim=1) if how == "max" else words.sigmoid().mean(dim=1).logit(eps=1e-6)
 
 
-def _stack(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def stack_batch(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """A training batch: images [B, 3, H, W] and targets [B, H, W], padded to the largest (edges repeated, targets ignored)."""
     height = max(entry["image"].shape[-2] for entry in inputs)
     width = max(entry["image"].shape[-1] for entry in inputs)

@@ -2,7 +2,8 @@
 
 from ovrs.modeling.aeroseg import AerOSeg
 from ovrs.modeling.dense_alignment import DenseAlignment
+from ovrs.modeling.mafn import MAFN
 from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import SegmentationModel
 
-__all__ = ["AerOSeg", "DenseAlignment", "RSZeroSeg", "SegmentationModel"]
+__all__ = ["MAFN", "AerOSeg", "DenseAlignment", "RSZeroSeg", "SegmentationModel"]

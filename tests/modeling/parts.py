@@ -10,24 +10,32 @@ import torch
 from open_clip.transformer import VisionTransformer
 from timm.models.vision_transformer import VisionTransformer as TimmTransformer
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from ovrs.modeling.aeroseg import AerOSeg
+from ovrs.modeling.blocks.adaptive_noise import AdaptiveNoise
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.category_head import CategoryAdaptiveHead, CosineHead, GatedDecoderHead
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
+from ovrs.modeling.blocks.correlation_fusion import CorrelationFusion
 from ovrs.modeling.blocks.cost_volume import CostEmbedding
+from ovrs.modeling.blocks.cross_scale import CrossScaleInteraction
 from ovrs.modeling.blocks.dual_stream import DualStreamFusion
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
 from ovrs.modeling.blocks.multi_scale_alignment import MultiScaleAlignment
+from ovrs.modeling.blocks.multi_scale_refinement import MultiScaleRefinement, TopDownDecoder
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
+from ovrs.modeling.encoders.swin import build_small_swin
+from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.losses import LossSettings
+from ovrs.modeling.mafn import MAFN
 from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.windows import InferenceSettings
@@ -181,3 +189,45 @@ def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     return module
+
+
+class HashedTokens(TextEncoder):
+    """A sentence's words as tokens whose vectors depend on the word alone, through one trainable matrix."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.words = HashedText(dim)
+        self.dim = dim
+
+    def forward(self, texts: Sequence[str]) -> TextTokens:
+        sentences = [(text.split() or ["."]) for text in texts]
+        lengths = torch.tensor([len(words) for words in sentences])
+        tokens = pad_sequence([self.words(words) for words in sentences], batch_first=True)
+        mask = torch.arange(tokens.shape[1]) < lengths[:, None]
+        return TextTokens(tokens, mask, tokens[:, 0])
+
+    def set_trainable(self, train: str) -> None:
+        self.requires_grad_(train == "full")
+
+
+def tiny_mafn(*, decoder_input: str = "fused", noise: bool = True, **changes: Any) -> MAFN:
+    """Four Swin stages from 16 channels on, with windows of 2; words of 24 channels."""
+    torch.manual_seed(0)
+    swin = build_small_swin(width=16, depths=(1, 1, 2, 1), heads=(1, 1, 2, 2), window=2)
+    if noise:
+        swin.wrap_attention(lambda dim: AdaptiveNoise(dim=dim, heads=2))
+    last = len(swin.channels) - 1
+    fusions = [
+        CorrelationFusion(dim=dim, text_dim=24, decoder_input=decoder_input, last=number == last)
+        for number, dim in enumerate(swin.channels)
+    ]
+    parts: dict[str, Any] = {
+        "normalization": PixelNormalization([127.0] * 3, [64.0] * 3),
+        "image_encoder": swin,
+        "text_encoder": HashedTokens(24),
+        "fusions": nn.ModuleList(fusions),
+        "cross_scale": CrossScaleInteraction(dims=swin.channels, grid=(3, 3), heads=2, head_dim=8),
+        "decoder": TopDownDecoder(dims=swin.channels, dim=16, refine=lambda dim: MultiScaleRefinement(dim=dim, dropout=0.0)),
+        "templates": ("{}",),
+    }
+    return MAFN(**(parts | changes))

@@ -98,7 +98,7 @@ class CorrelationFusion(nn.Module):
             self.visual_gate = FeatureGate(dim=dim)
             self.language_gate = FeatureGate(dim=dim)
             self.fusion = CorrelationAwareFusion(dim=dim, radius=radius, windows=windows) if correlation else None
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, bias=False)  # the batch norms of the cross-scale interaction would cancel one
 
     def forward(self, visual: Tensor, words: Tensor, mask: Tensor) -> FusedStage:
         """V_e [B, C, H, W] (eq. 5) and the tokens [B, L, T] of one sentence each, ``mask`` [B, L] true where there is one."""

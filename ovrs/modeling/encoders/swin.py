@@ -58,13 +58,15 @@ class SwinStages(nn.Module):
         """Patches of images ``x`` [B, 3, H, W] -> [B, C, H / 4, W / 4]."""
         return self.patch_embed(x).permute(0, 3, 1, 2)
 
-    def stage(self, number: int, x: Tensor) -> Tensor:
+    def stage(self, number: int, x: Tensor, added: Tensor | None = None) -> Tensor:
         """One stage, counted from 0: every one but the first begins by merging patches, 2 x 2 of them, to twice the channels.
 
-        ``x`` [B, C, h, w], of :meth:`embed` or of the stage before -> [B, C', h', w'].
+        ``x`` [B, C, h, w], of :meth:`embed` or of the stage before -> [B, C', h', w']; ``added`` [B, C', h', w'] to the patches.
         """
         layer: Any = self.layers[number]
         x = layer.downsample(x.permute(0, 2, 3, 1))
+        if added is not None:
+            x = x + added.permute(0, 2, 3, 1)
         for place, block in enumerate(layer.blocks):
             x = _block(block, x, shifted=place % 2 == 1)
         return x.permute(0, 3, 1, 2)

@@ -42,8 +42,8 @@ class TextTokens:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def __getitem__(self, sentences: slice) -> TextTokens:
-        """Some of the sentences."""
+    def __getitem__(self, sentences: slice | Tensor) -> TextTokens:
+        """Some of the sentences, by a slice or by their numbers."""
         return TextTokens(self.tokens[sentences], self.mask[sentences], self.pooled[sentences])
 
     def to(self, device: torch.device | str) -> TextTokens:
