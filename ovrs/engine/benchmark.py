@@ -141,9 +141,10 @@ class _System:
             self.text_once = _clock() - start
         stages: dict[str, list[float]] = {name: [] for name in STAGES}
         with contextlib.ExitStack() as stack:
-            stack.enter_context(timed(self.model.vision_language, "image", stages["vision_language"]))
-            if getattr(self.model, "guidance_encoder", None) is not None:
-                stack.enter_context(timed(self.model.guidance_encoder, "forward", stages["guidance_encoder"]))
+            for name, seconds in stages.items():
+                part = getattr(self.model, name, None)
+                for method in STAGES[name] if part is not None else ():
+                    stack.enter_context(timed(part, method, seconds))
             start = _clock()
             self.model.scores(self.image, self.vocabulary)
             whole = _clock() - start

@@ -29,5 +29,5 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
         return build_detectron2_scheduler(cfg, optimizer)
     except ValueError as error:
         raise ConfigError(
-            f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME!r}; choose WarmupCosineLR, WarmupPolyLR or WarmupMultiStepLR"
+            f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME!r}; not WarmupCosineLR, WarmupPolyLR or WarmupMultiStepLR"
         ) from error

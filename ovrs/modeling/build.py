@@ -57,7 +57,7 @@ def templates(prompts: str) -> tuple[str, ...]:
         return tuple(template.strip() for template in prompts.split("|"))
     if prompts not in TEMPLATES:
         raise ConfigError(
-            f"MODEL.PROMPTS is {prompts!r}; choose {', '.join(TEMPLATES)}, or write templates: 'a photo of a {{}}|a map of a {{}}'"
+            f"MODEL.PROMPTS is {prompts!r}; choose {', '.join(TEMPLATES)}, or write templates: 'a {{}}|a photo of a {{}}'"
         )
     return TEMPLATES[prompts]
 

@@ -21,7 +21,13 @@ from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.vocabulary import Vocabulary
 
 ATTENTION = "scaled_dot_product_attention"
-STAGES = ("vision_language", "guidance_encoder")
+# Modules that are a stage, and the methods by which systems call them; what is left is the head.
+STAGES = {
+    "vision_language": ("image",),
+    "image_encoder": ("embed", "stage"),
+    "guidance_encoder": ("forward",),
+    "guidance": ("forward",),
+}
 # The operators that are products of matrices, under fvcore's names; what else it counts are norms and resizing.
 _PRODUCTS = ("conv", "linear", "matmul", "mm", "addmm", "bmm", "einsum", ATTENTION)
 
@@ -63,7 +69,7 @@ class Operations:
 
 def count_parameters(model: SegmentationModel) -> Parameters:
     """The parameters of a system as it is built."""
-    tower = model.vision_language.text_tower
+    tower = model.text_tower
     outside = int(getattr(tower, "parameters_outside", 0))
     return Parameters(
         every=_parameters(model) + outside,
@@ -74,13 +80,12 @@ def count_parameters(model: SegmentationModel) -> Parameters:
 
 
 def count_image(model: SegmentationModel, size: int, vocabulary: Vocabulary) -> Operations:
-    """The operations of one pass over an image of ``size`` x ``size`` pixels; the embeddings of the words are there already.
+    """The operations of one pass over an image of ``size`` x ``size`` pixels; the words have been read already.
 
     The pass is run twice, where the model is.
     """
     image = torch.zeros(1, 3, size, size, device=model.device)
-    text = torch.randn(len(vocabulary.rows), len(model.templates), model.vision_language.dim, device=model.device)
-    return count_operations(_Scoring(model, vocabulary), (image, text), [f"model.{name}" for name in STAGES])
+    return count_operations(_Scoring(model, vocabulary), (image,), [f"model.{name}" for name in STAGES])
 
 
 def count_operations(module: nn.Module, inputs: tuple[Tensor, ...], stages: Sequence[str] = ()) -> Operations:
@@ -116,9 +121,11 @@ class _Scoring(nn.Module):
         self.model = model
         self.vocabulary = vocabulary
         self.training = model.training
+        with torch.no_grad():
+            self.text = model.text_features(vocabulary.rows)
 
-    def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        return self.model.scores_of(image, text, self.vocabulary)
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.scores_of(image, self.text, self.vocabulary)
 
 
 def _parameters(module: nn.Module, *, trained: bool = False) -> int:

@@ -119,6 +119,11 @@ class MAFN(SegmentationModel[TextTokens]):
         """The stride of the last stage."""
         return self.image_encoder.strides[-1]
 
+    @property
+    def text_tower(self) -> nn.Module:
+        """The encoder of sentences."""
+        return self.text_encoder
+
     def encode_text(self, prompts: list[list[str]]) -> TextTokens:
         """F_t, the tokens of each sentence."""
         return self.text_encoder(["" if self.blind else sentence for (sentence,) in prompts])

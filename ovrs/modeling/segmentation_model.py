@@ -101,6 +101,11 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
     def size_divisor(self) -> int:
         """Sides of what :meth:`logits` sees are multiples of this."""
 
+    @property
+    @abstractmethod
+    def text_tower(self) -> nn.Module:
+        """What reads words."""
+
     @abstractmethod
     def encode_text(self, prompts: list[list[str]]) -> Words:
         """The words of N names, each in P prompts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.segmentation_model import SegmentationModel
@@ -26,6 +26,11 @@ class VisionLanguageModel(SegmentationModel[Tensor]):
     def size_divisor(self) -> int:
         """The patch of the encoder."""
         return self.vision_language.patch
+
+    @property
+    def text_tower(self) -> nn.Module:
+        """The encoder's."""
+        return self.vision_language.text_tower
 
     def encode_text(self, prompts: list[list[str]]) -> Tensor:
         """Embeddings [N, P, C]."""

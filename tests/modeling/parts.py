@@ -210,10 +210,10 @@ class HashedTokens(TextEncoder):
         self.requires_grad_(train == "full")
 
 
-def tiny_mafn(*, decoder_input: str = "fused", noise: bool = True, **changes: Any) -> MAFN:
-    """Four Swin stages from 16 channels on, with windows of 2; words of 24 channels."""
+def tiny_mafn(*, decoder_input: str = "fused", noise: bool = True, stages: int = 4, **changes: Any) -> MAFN:
+    """Swin stages from 16 channels on, with windows of 2; words of 24 channels."""
     torch.manual_seed(0)
-    swin = build_small_swin(width=16, depths=(1, 1, 2, 1), heads=(1, 1, 2, 2), window=2)
+    swin = build_small_swin(width=16, depths=(1, 1, 2, 1)[:stages], heads=(1, 1, 2, 2)[:stages], window=2)
     if noise:
         swin.wrap_attention(lambda dim: AdaptiveNoise(dim=dim, heads=2))
     last = len(swin.channels) - 1

@@ -32,6 +32,12 @@ class MiniLm:
         self.max_tokens = max_tokens
         self._bert: BertText | None = None
 
+    @property
+    def parameters(self) -> int:
+        """How many there are."""
+        self._bert = self._bert or self._load()
+        return sum(parameter.numel() for parameter in self._bert.parameters())
+
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> TextTokens:
         """Its tokens [N, L, 384]; for a sentence their mean, of unit length, as the model card says.
@@ -74,6 +80,11 @@ class MiniLmTokens(TextEncoder):
         self.register_buffer("_place", torch.empty(0), persistent=False)  # where the module has been moved to
         self._minilm = MiniLm(max_tokens)
         self._kept: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
+
+    @property
+    def parameters_outside(self) -> int:
+        """How many parameters MiniLM has, none of which are this module's."""
+        return self._minilm.parameters
 
     def forward(self, texts: Sequence[str]) -> TextTokens:
         """Read ``texts``; see the base class."""

@@ -61,7 +61,7 @@ class SwinStages(nn.Module):
     def stage(self, number: int, x: Tensor, added: Tensor | None = None) -> Tensor:
         """One stage, counted from 0: every one but the first begins by merging patches, 2 x 2 of them, to twice the channels.
 
-        ``x`` [B, C, h, w], of :meth:`embed` or of the stage before -> [B, C', h', w']; ``added`` [B, C', h', w'] to the patches.
+        ``x`` [B, C, h, w], of :meth:`embed` or of the stage before -> [B, C', h', w']; ``added`` to the patches, as large.
         """
         layer: Any = self.layers[number]
         x = layer.downsample(x.permute(0, 2, 3, 1))

@@ -98,7 +98,7 @@ class SentenceEncoder:
     @property
     def parameters(self) -> int:
         """How many there are."""
-        return sum(parameter.numel() for parameter in self._load()[1].parameters())
+        return self._minilm.parameters
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Unit-length embeddings of ``texts`` -> [len(texts), 384]."""
