@@ -24,3 +24,5 @@ def add_referring_keys(cfg: CfgNode) -> None:
     keys.EVAL_AT = "input"
     # The IoU of an empty answer to a sentence that means nothing in the image: 0 (RMSIN, MAFN) or 1 (GRES).
     keys.EMPTY_UNION = 0
+    # What a model is asked for: the "sentence", or the "class" that it names, among all classes of the data set (a baseline).
+    keys.ASK = "sentence"

@@ -27,6 +27,7 @@ from ovrs.engine.batch_norm import share_batch_norms
 from ovrs.engine.best_weights import BestWeights
 from ovrs.engine.cache_savings import CacheSavings
 from ovrs.engine.checkpointer import Checkpointer
+from ovrs.engine.class_answers import asked
 from ovrs.engine.ema import WeightAverage
 from ovrs.engine.evaluation_hook import RecordedEvaluation
 from ovrs.engine.evaluators import build_evaluator
@@ -258,6 +259,11 @@ class Trainer(DefaultTrainer):
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader[dict[str, Any]]:
         """See :func:`ovrs.data.loaders.build_test_loader`."""
         return build_test_loader(cfg, dataset_name)
+
+    @classmethod
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> Any:
+        """Evaluate a model on every data set of ``DATASETS.TEST``."""
+        return super().test(cfg, asked(cfg, model), evaluators)
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
