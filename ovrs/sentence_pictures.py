@@ -42,11 +42,26 @@ def sentence_picture(image: Picture, masks: Mapping[str, Mask], sentence: str, n
         panel = _outlined(_tinted(base, mask, _color(number)), mask, _color(number))
         panels.append(_outlined(panel, laid[0], _color(0)) if number else panel)
     type_size = max(14, max(size) // 26)
-    row = panel_row(panels, ("image", *masks), type_size)
-    lines = wrapped(sentence, load_font(1.2 * type_size), row.width - 2 * type_size)
+    return headed(panel_row(panels, ("image", *masks), type_size), sentence, note, type_size)
+
+
+def headed(picture: Image.Image, sentence: str, note: str, type_size: int) -> Image.Image:
+    """A picture under a sentence, broken into lines, and a note in smaller type."""
+    width = picture.width - 2 * type_size
+    lines = wrapped(sentence, load_font(1.2 * type_size), width)
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 1], f"{lines[_MOST_LINES - 1]} …"]
-    return _headed(row, lines, note, type_size)
+    remarks = wrapped(note, load_font(0.85 * type_size), width)
+    step, pad = round(1.5 * type_size), type_size
+    height = pad + step * (len(lines) + len(remarks))
+    sheet = Image.new("RGB", (picture.width, height + picture.height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, line in enumerate(lines):
+        draw.text((pad, pad + number * step), line, INK, load_font(1.2 * type_size))
+    for number, line in enumerate(remarks, len(lines)):
+        draw.text((pad, pad + number * step), line, FAINT, load_font(0.85 * type_size))
+    sheet.paste(picture, (0, height))
+    return sheet
 
 
 def wrapped(text: str, font: Font, width: float) -> list[str]:
@@ -80,15 +95,3 @@ def _tinted(image: Picture, mask: NDArray[np.uint8], color: Color) -> Picture:
 def _outlined(image: Picture, mask: NDArray[np.uint8], color: Color) -> Picture:
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(image.copy(), contours, -1, color, 2), dtype=np.uint8)
-
-
-def _headed(row: Image.Image, lines: list[str], note: str, type_size: int) -> Image.Image:
-    step, pad = round(1.5 * type_size), type_size
-    height = pad + step * len(lines) + (step if note else 0)
-    sheet = Image.new("RGB", (row.width, height + row.height), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for number, line in enumerate(lines):
-        draw.text((pad, pad + number * step), line, INK, load_font(1.2 * type_size))
-    draw.text((pad, pad + len(lines) * step), note, FAINT, load_font(0.85 * type_size))
-    sheet.paste(row, (0, height))
-    return sheet

@@ -20,7 +20,7 @@ from rasterio.windows import Window
 
 from ovrs.inference.decision import PROBABILITY_STEPS, Decided
 from ovrs.inference.geotiff import Layer, Piece, as_bands, write_raster
-from ovrs.inference.segmented import Labels, Place, label_type, nodata_value
+from ovrs.inference.segmented import Coverage, Labels, Place, label_type, nodata_value
 from ovrs.inference.streaming import Unit
 from ovrs.inference.work import Work
 from ovrs.vocabulary import Vocabulary
@@ -28,6 +28,8 @@ from ovrs.vocabulary import Vocabulary
 # Writes one file under the name it is given.
 Writer = Callable[[Path], None]
 _KINDS = ("labels", "confidence", "probabilities")
+# Longer side of the picture that a result carries [pixels].
+_PREVIEW_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -230,3 +232,17 @@ class ReducedLabels:
         )
         picked = np.ix_(self._at[0][rows] - unit.top, self._at[1][columns] - unit.left)
         self.labels[rows, columns] = decided.labels[picked]
+
+
+class Digest:
+    """What is gathered of a map while its units are made: what it covers, and what fits on a screen."""
+
+    def __init__(self, names: int, place: Place, dtype: type[np.uint8] | type[np.uint16]) -> None:
+        shape = place.height, place.width
+        self.coverage = Coverage(names, place.pixel_areas)
+        self.preview = ReducedLabels(shape, reduced_size(shape, _PREVIEW_SIDE), dtype)
+
+    def add(self, unit: Unit, piece: Decided) -> None:
+        """Count a unit."""
+        self.coverage.add(piece.labels, piece.confidence, unit.top, unit.left)
+        self.preview.add(unit, piece)

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovrs.inference.segmented import Labels, Segmented
+from ovrs.inference.tables import format_area
 from ovrs.pictures import Entry, Legend, Picture, hatch
+from ovrs.sentence_pictures import headed
 
 # Smaller images are enlarged to a longer side of this, so that the legend suits them [pixels].
 _MIN_SIDE = 640
@@ -24,8 +26,21 @@ def draw_overlay(segmentation: Segmented) -> Image.Image:
     return _legend_of(segmentation, max(scene.size)).beside(scene)
 
 
-def _blend(segmentation: Segmented) -> Picture:
-    """uint8 [h, w, 3]: the image at the picture's size, covered by translucent class colours with outlines; nodata hatched."""
+def draw_mask(segmentation: Segmented, sentence: str, note: str) -> Image.Image:
+    """The picture of the first name alone over the image, a sentence above it and below that how much it covers and a note."""
+    scene = Image.fromarray(_blend(segmentation, bare=1))
+    share, areas = segmentation.shares()[segmentation.vocabulary.names[0]], segmentation.areas()
+    facts = [f"{share:.1%} of the image", *([format_area(areas[sentence])] if areas is not None else []), note]
+    if segmentation.place.synthetic:
+        facts.append("synthetic scene")
+    return headed(scene, sentence, "; ".join(facts), _type_size(max(scene.size)))
+
+
+def _blend(segmentation: Segmented, bare: int | None = None) -> Picture:
+    """uint8 [h, w, 3]: the image at the picture's size, covered by translucent class colours with outlines; nodata hatched.
+
+    Of the class ``bare`` the image is seen as it is.
+    """
     image, small = segmentation.preview
     scale = -(-_MIN_SIDE // max(image.shape[:2]))  # whole factors keep the steps of an enlarged map even
     size = (image.shape[1] * max(scale, 1), image.shape[0] * max(scale, 1))
@@ -33,6 +48,8 @@ def _blend(segmentation: Segmented) -> Picture:
     labels = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_NEAREST), dtype=small.dtype)
     valid = labels != segmentation.nodata
     colors = segmentation.vocabulary.palette[np.where(valid, labels, 0)]
+    if bare is not None:
+        colors[labels == bare] = rgb[labels == bare]
     picture = cv2.addWeighted(rgb, 1 - _OPACITY, colors, _OPACITY, 0)
     edges = _edges(labels, width=max(1, round(max(size) / 900)))
     picture[edges] = cv2.addWeighted(rgb, 0.1, colors, 0.9, 0)[edges]
@@ -58,4 +75,9 @@ def _legend_of(segmentation: Segmented, side: int) -> Legend:
     remark = f"and {left_out} more classes that cover less" if left_out else ""
     title = segmentation.place.path.name if segmentation.place.path is not None else "image"
     subtitle = "synthetic scene" if segmentation.place.synthetic else ""
-    return Legend(title, subtitle, tuple(entries), remark, int(np.clip(side / 42, 17, 64)))
+    return Legend(title, subtitle, tuple(entries), remark, _type_size(side))
+
+
+def _type_size(side: int) -> int:
+    """Of a picture whose longer side is so many pixels."""
+    return int(np.clip(side / 42, 17, 64))

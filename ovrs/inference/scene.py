@@ -23,6 +23,8 @@ from ovrs.inference.segmented import Place
 _SAME_GSD = 0.01
 # A file is not enlarged beyond this: it would only show the model blur.
 _MAX_ENLARGED = 8.0
+# Rows of the file that are looked at together for nodata.
+_STRIP = 512
 
 
 class Scene(ABC):
@@ -77,9 +79,12 @@ class Scene(ABC):
     def holds_image(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
         """For the columns ``left`` to ``right`` of the model's grid whether there is a valid pixel in those rows of it."""
         rows, columns = self.height / self.model_size[0], self.width / self.model_size[1]
-        first = math.floor(left * columns)
-        window = (math.floor(top * rows), min(math.ceil(bottom * rows), self.height))
-        valid = self.valid(*window, first, min(math.ceil(right * columns), self.width)).any(axis=0)
+        first, last = math.floor(left * columns), min(math.ceil(right * columns), self.width)
+        until, valid = min(math.ceil(bottom * rows), self.height), np.zeros(last - first, dtype=bool)
+        for start in range(math.floor(top * rows), until, _STRIP):  # a reduced window may cover all of a large file
+            valid |= self.valid(start, min(start + _STRIP, until), first, last).any(axis=0)
+            if valid.all():
+                break
         starts = np.floor(np.arange(left, right) * columns).astype(int) - first
         # A column of the model's may lie over several of the file's, and several over one.
         return np.asarray(np.maximum.reduceat(valid, starts) if columns > 1 else np.take(valid, starts))

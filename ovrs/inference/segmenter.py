@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
 import rasterio
-import torch
 from detectron2.modeling import build_model
 from numpy.typing import NDArray
-from torch import Tensor
 
 import ovrs
 import ovrs.modeling.systems
 from ovrs.config import load_config
-from ovrs.errors import WeightsError
+from ovrs.errors import InputError, WeightsError
 from ovrs.inference.addresses import Remote
-from ovrs.inference.decision import Decided, Decision
+from ovrs.inference.decision import Decision
 from ovrs.inference.devices import choose_device
-from ovrs.inference.maps import FileMaps, ReducedLabels, UnitMaps, reduced_size
+from ovrs.inference.grounding import ground
+from ovrs.inference.maps import Digest, FileMaps, UnitMaps
 from ovrs.inference.opening import open_scene
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.scene import Scene
-from ovrs.inference.segmentation import Segmentation
-from ovrs.inference.segmented import Coverage, Place
-from ovrs.inference.streaming import Plan, Unit, plan_scene, stream
+from ovrs.inference.segmentation import Referred, Segmentation
+from ovrs.inference.sentence import How, Sentence
+from ovrs.inference.streaming import Plan, plan_scene, stream
 from ovrs.inference.targets import Target
-from ovrs.inference.tiles import Tiling
+from ovrs.inference.tile_models import SystemTiles, TileModel
 from ovrs.inference.vectors import VectorOptions
 from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
 from ovrs.modeling.published.configured import refuse_published
-from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.vocabulary import Vocabulary
 
 # What to give as weights to run a model as it was initialised, on purpose: its maps mean nothing.
@@ -46,67 +43,10 @@ RANDOM_WEIGHTS = "random"
 DEFAULT_IN_MEMORY = 100_000_000
 # GDAL would take a share of all memory for blocks it has read [bytes].
 _RASTER_CACHE = 64 * 2**20
-# Longer side of the picture that a result carries [pixels].
-_PREVIEW_SIDE = 4096
 
 Progress = Callable[[int, int], None]
 AnyImage = str | os.PathLike[str] | Remote | NDArray[np.uint8] | PIL.Image.Image | ImageInput
 Words = Vocabulary | str | Sequence[str]
-
-
-class TileModel(Protocol):
-    """What a :class:`Segmenter` asks of a model."""
-
-    tiling: Tiling
-    batch: int
-
-    def score(self, tiles: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Scores in 0..1 [B, names, h, w] on the CPU of uint8 RGB [B, 3, ., .]: tiles, or what there is of a small image."""
-        ...
-
-
-class SystemTiles:
-    """A system of ``ovrs.modeling`` that is built, loaded and in evaluation mode, as a :class:`TileModel`."""
-
-    def __init__(self, model: SegmentationModel, batch: int | None = None) -> None:
-        """``batch``: tiles read together; None takes one on a CPU and eight elsewhere."""
-        patch = model.size_divisor
-        side = model.fixed_size or max(model.inference.tile // patch, 1) * patch
-        self.model = model
-        self.tiling = Tiling(side, model.inference.overlap, patch, model.scores_per_patch)
-        self.batch = batch or (1 if model.device.type == "cpu" else 8)
-
-    def score(self, tiles: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """See the base class."""
-        with torch.inference_mode():
-            scores = self.model.scores(tiles.float(), vocabulary).sigmoid()
-            if vocabulary.background.policy == "threshold":
-                scores = scores[:, : vocabulary.num_classes]
-            return scores.float().cpu()
-
-    def identity(self) -> str:
-        """sha256 of the weights."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(
-                value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value).encode()
-            )
-        return digest.hexdigest()
-
-
-class Digest:
-    """What is gathered of a map while its units are made: what it covers, and what fits on a screen."""
-
-    def __init__(self, names: int, place: Place, dtype: type[np.uint8] | type[np.uint16]) -> None:
-        shape = place.height, place.width
-        self.coverage = Coverage(names, place.pixel_areas)
-        self.preview = ReducedLabels(shape, reduced_size(shape, _PREVIEW_SIDE), dtype)
-
-    def add(self, unit: Unit, piece: Decided) -> None:
-        """Count a unit."""
-        self.coverage.add(piece.labels, piece.confidence, unit.top, unit.left)
-        self.preview.add(unit, piece)
 
 
 class Segmenter:
@@ -167,7 +107,7 @@ class Segmenter:
     def segment(
         self,
         image: AnyImage,
-        vocabulary: Words,
+        vocabulary: Words | Sentence,
         *,
         output: str | os.PathLike[str] | None = None,
         confidence_threshold: float | None = None,
@@ -185,7 +125,7 @@ class Segmenter:
 
         Args:
             image: a file; uint8 RGB [H, W, 3]; a PIL image.
-            vocabulary: words; a comma list for :meth:`Vocabulary.parse`; or a vocabulary.
+            vocabulary: words; a comma list for :meth:`Vocabulary.parse`; a vocabulary; or a sentence (see :meth:`refer`).
             output: where the class map goes, ``DIR/NAME.tif`` or ``.png``; beside it ``NAME.confidence.tif`` and, if asked
                 for, ``NAME.probabilities.tif``. Without it nothing is written.
             confidence_threshold: below it a pixel becomes background; needs a background in the vocabulary.
@@ -203,21 +143,34 @@ class Segmenter:
             VocabularyError: no words, or a word twice.
             OutputError: a file cannot be written, or would overwrite the image. Nothing half-written is left under its name.
         """
-        vocabulary = as_vocabulary(vocabulary)
+        sentence = vocabulary if isinstance(vocabulary, Sentence) else None
+        if not isinstance(vocabulary, Sentence):
+            vocabulary = as_vocabulary(vocabulary)
+        elif confidence_threshold is not None:
+            raise InputError("a sentence has a threshold of its own; leave confidence_threshold out")
+        else:
+            vocabulary, confidence_threshold = vocabulary.asked(getattr(self.model, "reads_sentences", False))
         decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
         polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))
         target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay, polygons=polygons)
         with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE), open_scene(image, options) as scene:
             if target is not None:
                 target.check(scene.place)
+            grounding = None
+            if sentence is not None:
+                grounding = ground(sentence, scene, self.model.tiling, getattr(self.model, "squeezes", False))
+                scene = grounding.view(scene)
             plan = plan_scene(scene, self.model.tiling, decision.names)
             work = self._work(scene, vocabulary, decision, target, resume)
             with resumable(work):
                 digest = self._fill(work, scene, plan, vocabulary, decision, progress)
                 maps = UnitMaps(work, plan.units, (scene.height, scene.width))
                 preview = (scene.reduced(digest.preview.labels.shape), digest.preview.labels)
-                provenance = (*self.provenance, *scene.facts, *decision.facts)
+                facts = () if grounding is None else grounding.facts
+                provenance = (*self.provenance, *scene.facts, *decision.facts, *facts)
                 result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance)
+                if grounding is not None:
+                    result = Referred.of(result, grounding)
                 if target is None:
                     return result
                 written = target.write(result, maps, cog=cog)
@@ -225,6 +178,38 @@ class Segmenter:
             work.remove()
             result = replace(result, maps=FileMaps(written))
         return replace(result, files=tuple(written.values()))
+
+    def refer(
+        self,
+        image: AnyImage,
+        sentence: str,
+        *,
+        grounding: How = "auto",
+        threshold: float | None = None,
+        others: Sequence[str] | None = None,
+        **how: Any,
+    ) -> Referred:
+        """The mask of what one sentence says: *the ship on the left of the pier*.
+
+        Args:
+            image: as for :meth:`segment`.
+            sentence: taken whole; commas and bars are part of it.
+            grounding, threshold, others: how a large scene is read, the least score, and words that compete with the sentence;
+                see :class:`~ovrs.inference.sentence.Sentence`.
+            how: ``output``, ``overlay``, ``vectors`` and whatever else :meth:`segment` takes.
+
+        Returns:
+            The map, in which 0 is the sentence and 1 the background; :attr:`Referred.mask`, and what was done and is lost by
+            it as :attr:`Referred.grounding`.
+
+        Raises:
+            VocabularyError: no sentence, one too long, or a threshold outside 0..1.
+            InputError, OutputError: as for :meth:`segment`.
+        """
+        asked = Sentence(sentence, grounding, threshold, None if others is None else tuple(others))
+        result = self.segment(image, asked, **how)
+        assert isinstance(result, Referred)
+        return result
 
     def _fill(
         self,

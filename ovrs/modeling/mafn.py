@@ -47,6 +47,8 @@ class MAFN(SegmentationModel[TextTokens]):
         ConfigError: more than one prompt a sentence.
     """
 
+    reads_sentences = True
+
     @configurable
     def __init__(
         self,

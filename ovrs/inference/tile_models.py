@@ -1,0 +1,66 @@
+"""What a segmenter asks of a model, and how a system of ``ovrs.modeling`` answers it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ovrs.inference.tiles import Tiling
+from ovrs.modeling.segmentation_model import SegmentationModel
+from ovrs.modeling.windows import resize
+from ovrs.vocabulary import Vocabulary
+
+
+class TileModel(Protocol):
+    """What a :class:`~ovrs.inference.segmenter.Segmenter` asks of a model.
+
+    One that was trained on whole images squeezed to a tile says so by an attribute ``squeezes``, and one that reads sentences,
+    with 0.5 as the border of their scores, by ``reads_sentences``; without these neither is assumed.
+    """
+
+    tiling: Tiling
+    batch: int
+
+    def score(self, tiles: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Scores in 0..1 [B, names, h, w] on the CPU of uint8 RGB [B, 3, ., .]: tiles, or what there is of a small image."""
+        ...
+
+
+class SystemTiles:
+    """A system of ``ovrs.modeling`` that is built, loaded and in evaluation mode, as a :class:`TileModel`."""
+
+    def __init__(self, model: SegmentationModel, batch: int | None = None) -> None:
+        """``batch``: tiles read together; None takes one on a CPU and eight elsewhere."""
+        patch = model.size_divisor
+        side = model.fixed_size or max(model.inference.tile // patch, 1) * patch
+        self.model = model
+        self.squeezes = bool(model.fixed_size)
+        self.reads_sentences = model.reads_sentences
+        self.tiling = Tiling(side, model.inference.overlap, patch, model.scores_per_patch)
+        self.batch = batch or (1 if model.device.type == "cpu" else 8)
+
+    def score(self, tiles: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """See the base class."""
+        with torch.inference_mode():
+            scores = self.model.scores(tiles.float(), vocabulary).sigmoid()
+            if vocabulary.background.policy == "threshold":
+                scores = scores[:, : vocabulary.num_classes]
+            scores = scores.float().cpu()
+            if not self.squeezes:
+                return scores
+            # What there is of a small image was squeezed to the size of a tile, and so were its scores.
+            cells = [-(-side // self.tiling.patch) * self.tiling.per_patch for side in tiles.shape[-2:]]
+            return resize(scores, (cells[0], cells[1]))
+
+    def identity(self) -> str:
+        """sha256 of the weights."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(
+                value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else str(value).encode()
+            )
+        return digest.hexdigest()
