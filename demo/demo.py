@@ -12,21 +12,20 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovrs.errors import OvrsError, VocabularyError
+from ovrs.errors import OvrsError
 from ovrs.inference.command_line import add_model_arguments, load_segmenter, one_line, whole_number
-from ovrs.vocabulary import Background, Vocabulary
-from ovrs.vocabulary_files import presets
+from ovrs.inference.questions import Question, add_question_arguments, endings, in_words, read_questions
+from ovrs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from ovrs.inference.batch import Job
     from ovrs.inference.reading import ReadOptions
     from ovrs.inference.segmenter import Segmenter
     from ovrs.inference.sources import Source
-
-DEFAULT_VOCABULARY = "ship|boat, bridge, building|house, road, tree, water, cropland, bare soil"
 
 EXAMPLES = """examples:
   %(prog)s
@@ -41,6 +40,11 @@ EXAMPLES = """examples:
       a pixel that one of these words fits better is background
   %(prog)s --input port.tif --vocab "ship,quay" --confidence-threshold 0.4
       a pixel whose best class is less sure than that is background
+  %(prog)s --input port.tif --expression "the largest ship, left of the pier"
+      the mask of what a sentence says, over all of the scene, for it says left; see docs/sentences.md
+  %(prog)s --input port.tif --expression "the ship at the pier" --expression "the ship nearest the bridge" \\
+          --grounding windows --config-file mini/mafn --weights mafn.safetensors
+      two sentences, two masks (port.the-ship-at-the-pier.classes.tif), every window by itself; a model of sentences
   %(prog)s --input 'archive/**/*.tif' --preset land_cover --vectors gpkg --min-area 20 --output maps --resume
       an archive, with polygons; what is done already is left out, and interrupted work goes on
   %(prog)s --input port.tif --vocab "ship,quay" --config-file mini/rs_zeroseg
@@ -50,7 +54,8 @@ EXAMPLES = """examples:
       another system, other weights, and any key of the configuration
 
 written for each input NAME, as .tif where it has a coordinate reference system, else as .png:
-  NAME.classes      0, 1, ... in the order of the words, background last; 255 = nodata (65535 above 254 names)
+  NAME.classes      0, 1, ... in the order of the words, background last; 255 = nodata (65535 above 254 names);
+                    of a sentence: 0 = what it says, 1 = background
   NAME.confidence   0..1 and NaN = nodata in .tif; value / 254 and 255 = nodata in .png
   NAME.overlay.png  the image under the colours of its classes, with a legend
   NAME.classes.tif.aux.xml  names and colours of the classes, for QGIS and other programs that read with GDAL
@@ -124,23 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--seed", type=whole_number, default=22, metavar="N", help="the scene drawn without --input (default: %(default)s)"
     )
-    words = parser.add_argument_group("words").add_mutually_exclusive_group()
-    words.add_argument("--vocab", metavar="WORDS", help=f'comma list, synonyms behind bars (default: "{DEFAULT_VOCABULARY}")')
-    words.add_argument("--preset", metavar="NAME", help="a ready vocabulary, see --list-presets")
-    words.add_argument("--vocab-file", metavar="FILE", help="classes from a .txt, .json or .yaml file")
-    parser.add_argument("--list-presets", action=ListPresets, nargs=0, help="print the ready vocabularies and stop")
-    parser.add_argument(
-        "--synonyms", choices=("max", "mean"), help="score a class by its best word, or by the mean of its words (default: max)"
-    )
-    policy = parser.add_argument_group("background")
-    policy.add_argument(
-        "--background",
-        metavar="none|WORDS",
-        help="words that stand for everything else; none drops the vocabulary file's own background",
-    )
-    policy.add_argument(
-        "--confidence-threshold", type=_share, metavar="T", help="below this confidence (0..1) a pixel is background"
-    )
+    add_question_arguments(parser)
     model = add_model_arguments(parser)
     model.add_argument(
         "--engine",
@@ -158,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(args)
     except OvrsError as error:
-        _complain(error)
+        print(f"demo.py: error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("demo.py: interrupted", file=sys.stderr)
@@ -171,37 +160,42 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         OvrsError: a mistake that was found before the first image was segmented, or in the only one.
     """
-    vocabulary = read_vocabulary(args)
+    questions = read_questions(args)
     from ovrs.inference.outputs import OutputFolder
     from ovrs.inference.sources import draw_source, list_sources
 
     options = read_options(args)
     sources = list_sources(args.input, options)
+    on_cluster = args.engine == "ray" and bool(sources)
     with OutputFolder(args.output) as folder:
-        job = replace(job_of(args, vocabulary, options), recorded=len(sources) > 1 or any(map(glob.has_magic, args.input)))
-        names = (name for source in sources for name in job.names_of(source))
+        recorded = on_cluster or len(sources) > 1 or any(map(glob.has_magic, args.input))
+        jobs = [replace(job_of(args, question, options), recorded=recorded) for question in questions]
+        asked = list(zip(jobs, endings(questions), strict=True))
+        names = (name for job, ending in asked for source in sources for name in job.names_of(source.with_ending(ending)))
         folder.check_targets(names, (source.path for source in sources))
-        if args.engine == "ray" and sources:
-            return 2 if segment_on_cluster(args, sources, job) else 0
-        segmenter = load_segmenter(args)
+        segment = segment_on_cluster if on_cluster else partial(segment_all, load_segmenter(args))
         if not args.input:
             print(f"no --input: a synthetic scene is drawn from seed {args.seed}")
             sources = [draw_source(args.seed, folder.path)]
-        print(f"classes: {', '.join(vocabulary.names)}")
-        return 2 if segment_all(sources, segmenter, job) else 0
+        failed = 0
+        for job, ending in asked:
+            print(in_words(job.vocabulary))
+            failed += segment(args, [source.with_ending(ending) for source in sources], job)
+        return 2 if conclude(jobs, len(jobs) * len(sources), failed) else 0
 
 
-def job_of(args: argparse.Namespace, vocabulary: Vocabulary, options: ReadOptions) -> Job:
+def job_of(args: argparse.Namespace, question: Question, options: ReadOptions) -> Job:
     """What is done with every image, as the arguments say."""
     from ovrs.inference.batch import Job
     from ovrs.inference.vectors import VectorOptions, check_packages
 
     if args.vectors is not None:
         check_packages()
+    beside_words = isinstance(question, Vocabulary) and question.background.policy == "words"
     return Job(
         Path(args.output),
-        vocabulary,
-        threshold=args.confidence_threshold if vocabulary.background.policy == "words" else None,
+        question,
+        threshold=args.confidence_threshold if beside_words else None,
         read=options,
         probabilities=args.probabilities,
         vectors=args.vectors,
@@ -227,68 +221,34 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
     )
 
 
-def read_vocabulary(args: argparse.Namespace) -> Vocabulary:
-    """The vocabulary with its background, as the arguments say."""
-    if args.vocab_file is not None:
-        vocabulary = Vocabulary.read(args.vocab_file)
-    elif args.preset is not None:
-        vocabulary = Vocabulary.preset(args.preset)
-    else:
-        vocabulary = Vocabulary.parse(DEFAULT_VOCABULARY if args.vocab is None else args.vocab)
-    if args.background is not None:
-        words = tuple(word for word in args.background.split(",") if word.strip())
-        if not words:
-            raise VocabularyError("--background names no word; give some, or none")
-        drop = args.background.strip().casefold() == "none"
-        vocabulary = vocabulary.with_background(Background() if drop else Background("words", words))
-    if args.confidence_threshold is not None and vocabulary.background.policy != "words":
-        vocabulary = vocabulary.with_background(Background("threshold", threshold=args.confidence_threshold))
-    return vocabulary if args.synonyms is None else replace(vocabulary, synonyms=args.synonyms)
-
-
-class ListPresets(argparse.Action):
-    """Print the ready vocabularies and stop."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Called where the option stands."""
-        for name, purpose in presets().items():
-            print(f"{name:12} {purpose}: {', '.join(Vocabulary.preset(name).names)}")
-        parser.exit()
-
-
 def segment_on_cluster(args: argparse.Namespace, sources: Sequence[Source], job: Job) -> int:
     """Segment the images on a Ray cluster; returns how many failed."""
-    from ovrs.inference.batch import write_summary
     from ovrs.inference.cluster import ModelSpec, segment_on_ray
     from ovrs.inference.progress import Bars
 
     failed = 0
     spec = ModelSpec(args.config_file, args.weights, tuple(args.opts), args.device)
     with Bars(len(sources)) as bars:
-        for record in segment_on_ray(spec, sources, replace(job, recorded=True), gpus=args.gpus_per_worker):
+        for record in segment_on_ray(spec, sources, job, gpus=args.gpus_per_worker):
             failed += record.status == "failed"
             bars.write(f"{record.scene}: {record.error or record.status}", sys.stderr if record.error else sys.stdout)
             bars.image_done()
-    print(f"{len(sources) - failed} of {len(sources)} images done; {write_summary(job.output, job.vocabulary.names)}")
     return failed
 
 
-def segment_all(sources: Sequence[Source], segmenter: Segmenter, job: Job) -> int:
+def segment_all(segmenter: Segmenter, args: argparse.Namespace, sources: Sequence[Source], job: Job) -> int:
     """Segment each image and print its table; with several, a bad one is reported and the others are finished.
 
-    Under torchrun each process takes its own part of them.
-
-    Returns:
-        How many images failed.
+    Under torchrun each process takes its own part of them; returns how many of these failed.
     """
-    from ovrs.inference.batch import segment_scene, write_summary
+    from ovrs.inference.batch import segment_scene
     from ovrs.inference.processes import Processes
     from ovrs.inference.progress import Bars
+    from ovrs.inference.segmentation import Referred
     from ovrs.inference.tables import coverage_table
 
     failed = 0
-    processes = Processes.of()
-    part = processes.own_part(sources)
+    part = Processes.of().own_part(sources)
     with Bars(len(part)) as bars:
         for source in part:
             try:
@@ -305,12 +265,23 @@ def segment_all(sources: Sequence[Source], segmenter: Segmenter, job: Job) -> in
                     bars.write(f"{source.path}: done before", sys.stdout)
                 else:
                     note = " (a synthetic scene)" if result.place.synthetic else ""
-                    bars.write(f"\n{source.path}{note}\n{coverage_table(result)}\n", sys.stdout)
+                    said = f"\n{result.grounding.report}" if isinstance(result, Referred) else ""
+                    bars.write(f"\n{source.path}{note}\n{coverage_table(result)}{said}\n", sys.stdout)
                     bars.write("\n".join(["wrote", *(f"  {job.output / file}" for file in record.files)]), sys.stdout)
             bars.image_done()
+    return failed
+
+
+def conclude(jobs: Sequence[Job], images: int, failed: int) -> int:
+    """Where there are records, write their summary and say how many images are done; returns how many failed anywhere."""
+    from ovrs.inference.batch import write_summary
+    from ovrs.inference.processes import Processes
+
+    processes = Processes.of()
     failed = processes.total(failed)
-    if job.recorded and processes.rank == 0:
-        print(f"{len(sources) - failed} of {len(sources)} images done; {write_summary(job.output, job.vocabulary.names)}")
+    if jobs[0].recorded and processes.rank == 0:
+        names = dict.fromkeys(name for job in jobs for name in job.vocabulary.names)
+        print(f"{images - failed} of {images} images done; {write_summary(jobs[0].output, names)}")
     return failed
 
 
@@ -320,17 +291,6 @@ def _folder(text: str) -> str:
     if path.suffix.lower() in (".tif", ".tiff", ".png", ".gpkg", ".geojson", ".parquet") and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is no folder; the map of scene.tif becomes DIR/scene.classes.tif")
     return text
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..1")
-    return number
-
-
-def _complain(error: Exception) -> None:
-    print(f"demo.py: error: {one_line(error)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

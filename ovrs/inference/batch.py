@@ -22,6 +22,7 @@ from ovrs.inference.addresses import version_of
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.segmentation import Segmentation
 from ovrs.inference.segmenter import Segmenter
+from ovrs.inference.sentence import Sentence
 from ovrs.inference.sources import Source
 from ovrs.inference.vectors import VectorOptions
 from ovrs.vocabulary import Vocabulary
@@ -36,7 +37,7 @@ class Job:
 
     Attributes:
         output: folder of all results.
-        vocabulary: the words.
+        vocabulary: the words, or a sentence.
         threshold: confidence below which a pixel is background, with a background of words.
         read: how files are read.
         probabilities: also write the scores of all classes of a GeoTIFF.
@@ -48,7 +49,7 @@ class Job:
     """
 
     output: Path
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | Sentence
     threshold: float | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     probabilities: bool = False

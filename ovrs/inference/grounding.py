@@ -47,6 +47,11 @@ class Grounding:
         return scene if self.grid is None else WholeScene(scene, self.grid)
 
     @property
+    def report(self) -> str:
+        """What was done and what is lost by it, a line each."""
+        return f"read: {self.said}" + (f"\nhint: {self.hint}" if self.hint else "")
+
+    @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """For the tags of what is written."""
         return ("GROUNDING", self.said), *((("GROUNDING_HINT", self.hint),) if self.hint else ())

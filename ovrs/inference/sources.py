@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePath
 
@@ -56,6 +56,10 @@ class Source:
         """The names of the class map, the confidence map and the overlay."""
         suffix = "tif" if self.has_crs else "png"
         return f"{self.stem}.classes.{suffix}", f"{self.stem}.confidence.{suffix}", f"{self.stem}.overlay.png"
+
+    def with_ending(self, ending: str) -> Source:
+        """The same image, the names of its results told from others' by an ending of the stem."""
+        return replace(self, stem=self.stem + ending)
 
 
 def list_sources(patterns: Sequence[str], options: ReadOptions | None = None) -> list[Source]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
+
 from ovrs.inference.segmented import Segmented
+
+# Characters of a name, which may be a sentence.
+_MAX_NAME = 60
 
 
 def coverage_table(segmentation: Segmented) -> str:
@@ -11,7 +16,10 @@ def coverage_table(segmentation: Segmented) -> str:
     header = ["class", "share"] + (["area"] if areas is not None else [])
     rows = [header]
     for name, share in shares.items():
-        rows.append([name, f"{share:.1%}"] + ([format_area(areas[name])] if areas is not None else []))
+        rows.append(
+            [shorten(name, _MAX_NAME, placeholder=" ...") or name[:_MAX_NAME], f"{share:.1%}"]
+            + ([format_area(areas[name])] if areas is not None else [])
+        )
     valid = segmentation.valid_share
     footer = "" if valid == 1.0 else f"\nnodata: {1 - valid:.1%} of the image"
     return _align(rows) + footer
