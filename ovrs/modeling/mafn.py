@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class MAFN(SegmentationModel[TextTokens]):
         shared: the arguments of :class:`SegmentationModel`.
 
     Raises:
-        ConfigError: more than one prompt a sentence.
+        ConfigError: more than one prompt a sentence, or a fixed size that is no multiple of the last stride.
     """
 
     reads_sentences = True
@@ -66,6 +67,10 @@ class MAFN(SegmentationModel[TextTokens]):
         super().__init__(**shared)
         if len(self.templates) != 1:
             raise ConfigError(f"MODEL.PROMPTS has {len(self.templates)} templates; MAFN reads a sentence once: choose alone")
+        if self.fixed_size % image_encoder.strides[-1]:
+            raise ConfigError(
+                f"MODEL.FIXED_SIZE is {self.fixed_size}; MAFN needs a multiple of {image_encoder.strides[-1]}, or 0"
+            )
         self.normalization = normalization
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
@@ -150,11 +155,18 @@ class MAFN(SegmentationModel[TextTokens]):
         for entry in inputs:
             if "expression" not in entry:
                 raise DataError(f"{entry.get('file_name')}: has no sentence; MAFN trains with DATASETS.TASK referring")
-        entries = [{"image": entry["image"], "sem_seg": entry["mask"].long()} for entry in inputs]
-        images, target = stack_batch(entries, 1 if self.fixed_size else self.size_divisor, self.device)
+        images, target = stack_batch([self._squeezed(entry) for entry in inputs], self.size_divisor, self.device)
         with self.autocast():
             text = self.encode_text([[entry["expression"]] for entry in inputs])
-            return self.losses(self._squeeze(images), text, target)
+            return self.losses(images, text, target)
+
+    def _squeezed(self, entry: dict[str, Any]) -> dict[str, Tensor]:
+        """Image and mask at the fixed size, if there is one; each by itself, as evaluation sees it, whatever is beside it."""
+        image, mask = entry["image"].to(self.device, torch.float32), entry["mask"].to(self.device)
+        if self.fixed_size:
+            image = self._squeeze(image[None])[0]
+            mask = F.interpolate(mask[None, None].float(), size=image.shape[-2:], mode="nearest-exact")[0, 0]
+        return {"image": image, "sem_seg": mask.long()}
 
     def losses(self, images: Tensor, text: TextTokens, target: Tensor) -> dict[str, Tensor]:
         """Of one sentence an image; ``target`` [B, H, W] is 1 where it says, 0 elsewhere, or 255."""

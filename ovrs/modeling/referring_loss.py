@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovrs.modeling.losses import IGNORED, over_processes
+from ovrs.modeling.windows import resize
 
 # Weights of the two sides of the cross entropy, of the two terms, and what keeps the Dice of an absent side from 0 / 0.
 OUTSIDE, INSIDE = 0.9, 1.1
@@ -17,7 +18,8 @@ def referring_losses(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Weighted cross entropy and Dice of what a sentence means, and of what it does not.
 
     Args:
-        logits: [B, h, w], the difference of the published code's two channels; resized bilinearly to the target.
+        logits: [B, h, w], the difference of the published code's two channels; resized bilinearly to the target, as evaluation
+            enlarges scores: each in the middle of its pixels. (In the published code corners are aligned, here and there.)
         target: [B, H, W]: 1 where the sentence's thing is, 0 elsewhere, 255 where nothing counts.
 
     Returns:
@@ -25,7 +27,7 @@ def referring_losses(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         larger the larger the batch, as published. Both with their weights.
     """
     height, width = target.shape[-2:]
-    logits = F.interpolate(logits.float()[:, None], size=(height, width), mode="bilinear", align_corners=True)[:, 0]
+    logits = resize(logits.float()[:, None], (height, width))[:, 0]
     counted = (target != IGNORED).float()
     inside = (target == 1).float()
     weight = counted * (OUTSIDE + (INSIDE - OUTSIDE) * inside)
