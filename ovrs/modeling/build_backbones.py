@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from detectron2.config import CfgNode
 
@@ -65,8 +66,10 @@ def build_text_encoder(cfg: CfgNode) -> TextEncoder:
         raise ConfigError(f"MODEL.TEXT.NAME is {keys.NAME!r}; choose bert or minilm")
     if not keys.WEIGHTS:
         raise ConfigError(
-            "MODEL.TEXT.WEIGHTS names no file: BERT needs its vocabulary in any case; give bert/base-uncased, or the folder of "
-            "its config.json, vocab.txt and model.safetensors"
+            "MODEL.TEXT.WEIGHTS is empty, and BERT needs its vocabulary in any case: python -m ovrs.weights fetch "
+            "bert/base-uncased, then MODEL.TEXT.WEIGHTS bert/base-uncased; or the folder of a config.json, a vocab.txt and a "
+            "model.safetensors (which may be missing where MODEL.WEIGHTS names a whole system's weights)"
         )
-    path = configured_weights(keys.WEIGHTS, part="text", architecture=keys.NAME, mean=(), std=())
+    folder = Path(keys.WEIGHTS)
+    path = folder if folder.is_dir() else configured_weights(keys.WEIGHTS, part="text", architecture=keys.NAME)
     return build_bert(path, weights=not cfg.MODEL.WEIGHTS, max_tokens=keys.MAX_TOKENS, train=keys.TRAIN)

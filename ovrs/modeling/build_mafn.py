@@ -25,6 +25,7 @@ def mafn_parts(cfg: CfgNode) -> dict[str, Any]:
     image_encoder, text_encoder = build_image_encoder(cfg), build_text_encoder(cfg)
     if keys.NOISE:  # after the weights are in place: theirs hold none
         image_encoder.wrap_attention(lambda channels: AdaptiveNoise(dim=channels, heads=keys.HEADS, start=keys.NOISE_START))
+    text_encoder.freeze_shift()  # it would cancel in word attention: in the softmax over words, and in the norm over places
     channels = image_encoder.channels
     return {
         **model_parts(cfg),

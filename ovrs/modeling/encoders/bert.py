@@ -61,7 +61,7 @@ class BertText(TextEncoder):
 
     def set_trainable(self, train: TrainMode) -> None:
         """Say which parameters train: ``freeze`` none; ``published`` what MAFN's authors give their optimiser, all layers but
-        the last two and no embedding; ``full`` all.
+        the last two and no embedding; ``full`` all. Biases of keys never do: they cancel in the softmax.
 
         Raises:
             ConfigError: another mode, or ``published`` of a BERT of two layers or fewer.
@@ -75,6 +75,12 @@ class BertText(TextEncoder):
         self.bert.requires_grad_(train == "full")
         if train == "published":
             layers[:-UNTRAINED_LAYERS].requires_grad_(True)
+        for layer in layers:
+            layer.attention.self.key.bias.requires_grad_(False)
+
+    def freeze_shift(self) -> None:
+        """See the base class: the bias of the last norm."""
+        self.bert.encoder.layer[-1].output.LayerNorm.bias.requires_grad_(False)
 
     def train(self, mode: bool = True) -> BertText:
         """A frozen BERT stays in evaluation mode, without dropout."""

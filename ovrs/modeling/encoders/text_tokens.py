@@ -68,6 +68,9 @@ class TextEncoder(nn.Module):
         """
         raise NotImplementedError
 
+    def freeze_shift(self) -> None:
+        """Freeze what only adds one vector to all tokens alike, for a reader in which that cancels; by default nothing."""
+
     def text_version(self) -> tuple[int, ...]:
         """Changes whenever a parameter is written to, moved or replaced: the key of cached text features."""
         return tuple(number for p in self.parameters() for number in (p._version, p.data_ptr()))
