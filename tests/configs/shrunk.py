@@ -22,6 +22,8 @@ WIDTHS = [
     *("MODEL.GUIDANCE.SPATIAL_DIM", "8", "MODEL.GUIDANCE.TEXT_DIM", "8", "MODEL.GUIDANCE.DECODER_DIMS", "[4, 4]"),
     *("MODEL.RS_ZEROSEG.DIM", "16", "MODEL.RS_ZEROSEG.HEADS", "2", "MODEL.RS_ZEROSEG.FEATURE_DIM", "16"),
     *("MODEL.RS_ZEROSEG.HEAD_DIM", "8", "MODEL.DEVICE", "cpu", "TEST.INFERENCE", "whole"),
+    *("MODEL.MAFN.DECODER_DIM", "16", "MODEL.MAFN.HEADS", "2", "MODEL.MAFN.HEAD_DIM", "4"),
+    *("MODEL.MAFN.CROSS_SCALE_GRID", "[4, 4]", "MODEL.IMAGE.DROP_PATH", "0.0"),
 ]
 NO_WEIGHT_FILES = ["MODEL.VISION_LANGUAGE.WEIGHTS", "", "MODEL.GUIDANCE.WEIGHTS", ""]
 
@@ -36,7 +38,7 @@ def shrunk_config(path, options=()):
 
 @pytest.fixture
 def narrow_encoders(monkeypatch):
-    """CLIP, SAM and models of timm under their own names, but narrow."""
+    """CLIP, SAM and models of timm under their own names, but narrow; Swin-B without most of the blocks of its third stage."""
     published = timm.create_model
 
     def narrow_clip(name, **kwargs):
@@ -46,10 +48,12 @@ def narrow_encoders(monkeypatch):
         sizes["text_cfg"].update(width=32, heads=2, layers=2)
         return open_clip.CLIP(**sizes)
 
-    def narrow_vit(name, **kwargs):
+    def narrow_timm(name, **kwargs):
+        if name.startswith("swin"):
+            return published(name, **kwargs, embed_dim=16, num_heads=(1, 2, 4, 8), depths=(2, 2, 2, 2))
         return published(name, **kwargs, embed_dim=16, num_heads=2)
 
     narrow_sams = {name: (depth, 16, 2, blocks) for name, (depth, _, _, blocks) in guidance.SAM_SIZES.items()}
     monkeypatch.setattr(open_clip, "create_model", narrow_clip)
-    monkeypatch.setattr(timm, "create_model", narrow_vit)
+    monkeypatch.setattr(timm, "create_model", narrow_timm)
     monkeypatch.setattr(guidance, "SAM_SIZES", narrow_sams)
