@@ -22,6 +22,8 @@ NORMS = (
 EMBEDDING_WORDS = ("embed", "position", "cls_token", "pos_")
 
 ENCODERS = ("vision_language", "guidance_encoder")
+# Where MAFN has its guidance encoder, with projections of its own beside it.
+STAGE_GUIDANCE = "guidance.encoder"
 # The backbone in front of a small encoder, which may have a rate of its own.
 STEM = "vision_language.visual.conv1.backbone"
 
@@ -72,7 +74,7 @@ def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Paramet
 
 
 def _part(path: str) -> str:
-    encoder = path.partition(".")[0]
+    encoder = "guidance_encoder" if path.startswith(STAGE_GUIDANCE) else path.partition(".")[0]
     return "stem" if path.startswith(STEM) else encoder if encoder in ENCODERS else "head"
 
 

@@ -17,10 +17,14 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> Any:
     """The schedule ``SOLVER.LR_SCHEDULER_NAME``: ``WarmupPolyLR``, (1 - share of the training)^``POLY_POWER``, or Detectron2's.
 
     Raises:
-        ConfigError: there is no schedule of that name.
+        ConfigError: there is no schedule of that name, or no power by which a rate falls.
     """
     solver = cfg.SOLVER
     if solver.LR_SCHEDULER_NAME == "WarmupPolyLR":
+        if not solver.POLY_POWER > 0:
+            raise ConfigError(
+                f"SOLVER.POLY_POWER is {solver.POLY_POWER}; a learning rate falls by a power above 0, such as 0.9"
+            )
         warmup = min(solver.WARMUP_ITERS / solver.MAX_ITER, 1.0)
         falling = PolynomialDecayParamScheduler(1.0, solver.POLY_POWER)
         multiplier = WarmupParamScheduler(falling, solver.WARMUP_FACTOR, warmup, solver.WARMUP_METHOD)

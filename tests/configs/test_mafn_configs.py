@@ -244,6 +244,17 @@ def test_everything_learns_at_one_rate_and_norms_and_positions_do_not_decay(buil
     assert any(name.endswith("after_attention.key_noise") for name in decaying)  # as in the authors' code
 
 
+def test_an_encoder_that_guides_the_stages_learns_at_the_rate_of_guidance():
+    cfg = load_config("mini/mafn", [*NO_WEIGHT_FILES, "MODEL.GUIDANCE.TRAIN", "full", "MODEL.WEIGHTS", "whole.pth"])
+    with torch.device("meta"):
+        model = META_ARCH_REGISTRY.get("MAFN")(cfg)
+    inside = {*model.guidance.encoder.parameters()}
+    for group in build_optimizer(cfg, model).param_groups:
+        slow = cfg.SOLVER.GUIDANCE_MULTIPLIER if group["name"] == "guidance_encoder" else 1
+        assert group["lr"] == pytest.approx(cfg.SOLVER.BASE_LR * slow)
+        assert {parameter in inside for parameter in group["params"]} == {group["name"] == "guidance_encoder"}
+
+
 # ------------------------------------------------------------------ words need a vocabulary
 
 
