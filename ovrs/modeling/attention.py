@@ -16,7 +16,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = N
     short sequences of windows, so where gradients are wanted there, single precision it is.
     """
     dtype = query.dtype
-    if query.device.type == "cpu" and dtype != torch.float32 and torch.is_grad_enabled() and query.requires_grad:
+    if query.device.type == "cpu" and dtype.itemsize < 4 and torch.is_grad_enabled() and query.requires_grad:
         query, key, value = query.float(), key.float(), value.float()
     if mask is not None:
         mask = mask.to(query.dtype)

@@ -130,6 +130,13 @@ def test_what_is_frozen_stays_bit_for_bit(path, image, text, tiny_bert, narrow_e
     assert changed == chosen | running(model)
 
 
+def test_what_of_bert_never_trains_is_what_would_learn_nothing(tiny_bert, narrow_encoders):  # noqa: F811
+    cfg, model = narrow(MAIN, tiny_bert, "MODEL.TEXT.TRAIN", "full")
+    never = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    _, alive, reached = take_a_step(cfg, model.requires_grad_(True), batch())
+    assert reached - alive == never and len(never) == LAYERS + 1
+
+
 def answers(model, entries):
     return [found["sem_seg"] for found in model.eval()(entries)]
 

@@ -121,6 +121,12 @@ def test_spatial_refinement_keeps_classes_apart_and_chunks_change_nothing():
             close(whole[:, n : n + 1], block(phi[:, n : n + 1], guidance))
 
 
+def test_attention_in_double_precision_is_computed_in_it():
+    query, key, value = (torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    expected = (query @ key.mT / 2).softmax(-1) @ value
+    assert (attend(query, key, value) - expected).abs().max() < 1e-14
+
+
 def test_attention_in_half_precision_keeps_its_type_and_its_gradient():
     parts = [torch.randn(1, 2, 3, 4, dtype=torch.bfloat16, requires_grad=True) for _ in range(3)]
     out = attend(*parts)

@@ -102,6 +102,11 @@ def test_any_size_comes_back_at_its_own_size(model, size):
     assert answer["sem_seg"].shape == (1, *size) and answer["sem_seg"].min() >= 0 and answer["sem_seg"].max() <= 1
 
 
+def test_several_sentences_come_back_at_the_size_that_is_asked_for(model):
+    entry = {"image": picture(96, 128), "vocabulary": Vocabulary.from_names(SENTENCES), "height": 50, "width": 31}
+    assert model([entry])[0]["sem_seg"].shape == (3, 50, 31)
+
+
 # ------------------------------------------------------------------ training
 
 
