@@ -41,7 +41,7 @@ EXAMPLES = """examples:
   %(prog)s --input port.tif --vocab "ship,quay" --confidence-threshold 0.4
       a pixel whose best class is less sure than that is background
   %(prog)s --input port.tif --expression "the largest ship, left of the pier"
-      the mask of what a sentence says, over all of the scene, for it says left; see docs/sentences.md
+      the mask of what a sentence says, commas and all; docs/sentences.md says what to expect of which model
   %(prog)s --input port.tif --expression "the ship at the pier" --expression "the ship nearest the bridge" \\
           --grounding windows --config-file mini/mafn --weights mafn.safetensors
       two sentences, two masks (port.the-ship-at-the-pier.classes.tif), every window by itself; a model of sentences

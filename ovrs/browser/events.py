@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from ovrs.browser import panels
-from ovrs.browser.guests import Guests, vocabulary_of, words_of
+from ovrs.browser.guests import Guests, Result, question_of, words_of
 from ovrs.browser.messages import plain_words
 from ovrs.errors import OvrsError
 from ovrs.inference.opening import open_scene
@@ -60,6 +60,7 @@ class Events:
         self,
         upload: str | None,
         words: str | None,
+        one_sentence: bool,
         background: str | None,
         threshold: float | None,
         bands: str | None,
@@ -67,7 +68,7 @@ class Events:
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio looks for it here
     ) -> tuple[Any, ...]:
         """Make the map and show it."""
-        vocabulary, least = vocabulary_of(words, background, threshold)
+        vocabulary, least = question_of(words, one_sentence, background, threshold)
 
         def count(done: int, tiles: int) -> None:
             progress((done, tiles), desc="segmenting", unit="tiles")
@@ -84,8 +85,14 @@ class Events:
             ),
             gr.DownloadButton(value=str(result.vectors) if result.vectors else None, interactive=result.vectors is not None),
             gr.DownloadButton(value=str(result.overlay), interactive=True),
-            panels.note(f"No polygons: {plain_words(result.no_vectors, self.guests.uploads)}.") if result.no_vectors else "",
+            self.remarks(result),
         )
+
+    def remarks(self, result: Result) -> str:
+        """How a sentence was read, and why there are no polygons."""
+        read = [f"{line[:1].upper()}{line[1:]}." for line in result.read.splitlines()]
+        missing = [f"No polygons: {result.no_vectors}."] if result.no_vectors else []
+        return "".join(panels.note(plain_words(line, self.guests.uploads)) for line in (*read, *missing))
 
     def show_layer(self, name: str, request: gr.Request) -> tuple[str, str]:
         """Another layer was chosen."""
@@ -102,17 +109,17 @@ class Events:
         row, column = screen.pixel_at(float(event.across), float(event.down))
         return panels.pixel(screen, row, column)
 
-    def choose_preset(self, name: str | None) -> tuple[Any, Any]:
+    def choose_preset(self, name: str | None) -> tuple[Any, Any, Any]:
         """A ready vocabulary was chosen: its words are put where they can be changed."""
         if not name:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
         vocabulary = Vocabulary.preset(name)
-        return words_of(vocabulary), ", ".join(vocabulary.background.words)
+        return words_of(vocabulary), False, ", ".join(vocabulary.background.words)
 
-    def choose_example(self, event: gr.SelectData) -> tuple[str, str]:
+    def choose_example(self, event: gr.SelectData) -> tuple[str, str, bool]:
         """An example was chosen; it is drawn where it is not there (any more)."""
         seed, words = list(EXAMPLES.values())[int(event.index)]
-        return str(example(self.guests.uploads, seed)), words
+        return str(example(self.guests.uploads, seed)), words, False
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed or loaded anew."""

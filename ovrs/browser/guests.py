@@ -17,7 +17,9 @@ from ovrs.inference.maps import UnitMaps
 from ovrs.inference.rasters import read_header
 from ovrs.inference.reading import ReadOptions, parse_bands
 from ovrs.inference.screen import Screen
+from ovrs.inference.segmentation import Referred
 from ovrs.inference.segmenter import Progress, Segmenter
+from ovrs.inference.sentence import Sentence
 from ovrs.inference.targets import Target
 from ovrs.vocabulary import Background, Vocabulary
 from ovrs.vocabulary_files import presets
@@ -55,6 +57,7 @@ class Result:
         overlay: the PNG with a legend.
         vectors: the GeoPackage, or None.
         no_vectors: why there is none, else empty.
+        read: of a sentence, how the image was read for it and what is lost by that, a line each.
     """
 
     screen: Screen
@@ -62,6 +65,7 @@ class Result:
     overlay: Path
     vectors: Path | None
     no_vectors: str
+    read: str = ""
 
     @property
     def key(self) -> str:
@@ -119,7 +123,7 @@ class Guests:
         self,
         guest: str,
         upload: str | os.PathLike[str] | None,
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | Sentence,
         threshold: float | None = None,
         bands: str | None = None,
         progress: Progress | None = None,
@@ -169,13 +173,13 @@ class Guests:
         if found is not None:
             shutil.rmtree(found.folder, ignore_errors=True)
 
-    def _check(self, vocabulary: Vocabulary) -> None:
-        if len(vocabulary) > self.limits.names:
-            raise VocabularyError(f"{len(vocabulary)} names are more than the {self.limits.names} allowed; leave some out")
-        if len(vocabulary.rows) > self.limits.names * _WORDS_PER_NAME:
-            raise VocabularyError(
-                f"{len(vocabulary.rows)} words are more than the {self.limits.names * _WORDS_PER_NAME} allowed; leave some out"
-            )
+    def _check(self, asked: Vocabulary | Sentence) -> None:
+        names, allowed = len(asked.names), self.limits.names * _WORDS_PER_NAME
+        words = len(asked.rows) if isinstance(asked, Vocabulary) else 1 + len(asked.others or ())
+        if names > self.limits.names:
+            raise VocabularyError(f"{names} names are more than the {self.limits.names} allowed; leave some out")
+        if words > allowed:
+            raise VocabularyError(f"{words} words are more than the {allowed} allowed; leave some out")
 
     def _new_folder(self, guest: str) -> Path:
         """An empty folder for the next result; what was kept for the guest, and for guests long idle, is removed."""
@@ -195,7 +199,7 @@ class Guests:
         self,
         path: Path,
         folder: Path,
-        vocabulary: Vocabulary,
+        vocabulary: Vocabulary | Sentence,
         threshold: float | None,
         options: ReadOptions,
         progress: Progress | None,
@@ -231,7 +235,21 @@ class Guests:
             except InputError as error:  # the optional packages are missing
                 vectors, reason = None, str(error)
         raster = folder / f"{stem}.classes.{'png' if result.place.crs is None else 'tif'}"
-        return Result(Screen.of(result, files), raster, folder / f"{stem}.overlay.png", vectors, reason)
+        read = result.grounding.report if isinstance(result, Referred) else ""
+        return Result(Screen.of(result, files), raster, folder / f"{stem}.overlay.png", vectors, reason, read)
+
+
+def question_of(
+    words: str | None, one_sentence: bool, background: str | None = None, threshold: float | None = None
+) -> tuple[Vocabulary | Sentence, float | None]:
+    """What was typed: classes (see :func:`vocabulary_of`), or a sentence that is taken whole.
+
+    Raises:
+        VocabularyError: no words, or no sentence.
+    """
+    if not one_sentence:
+        return vocabulary_of(words, background, threshold)
+    return Sentence(words or "", threshold=threshold or None, others=_split(background) or None), None
 
 
 def vocabulary_of(
@@ -250,12 +268,16 @@ def vocabulary_of(
     ready = {words_of(preset): preset for preset in map(Vocabulary.preset, presets())}
     words = words or ""
     vocabulary = ready.get(words.strip()) or Vocabulary.parse(words)
-    others = tuple(word.strip() for word in (background or "").split(",") if word.strip())
+    others = _split(background)
     if others:
         return vocabulary.with_background(Background("words", others)), threshold or None
     if threshold:
         return vocabulary.with_background(Background("threshold", threshold=threshold)), None
     return vocabulary.with_background(Background()), None
+
+
+def _split(words: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (words or "").split(",") if word.strip())
 
 
 def words_of(vocabulary: Vocabulary) -> str:

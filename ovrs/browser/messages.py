@@ -14,6 +14,7 @@ _ADVICE = (
     (r"raise --max-pixels, or cut the scene", "cut it, or use the command line"),
     (r"make it a GeoTIFF, which is read window by window", "cut it, or use the command line"),
     (r"read the files themselves, or trust it with --allow-remote", "choose the file itself"),
+    (r" and give --grounding windows", ""),
     (r"; what is finished stays in .*, --resume goes on from there", "; try again later, or use a smaller image"),
 )
 

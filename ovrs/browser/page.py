@@ -34,7 +34,7 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="ask"):
                 upload, examples = _image_controls(guests)
-                preset, words, background, threshold, bands = _word_controls(guests)
+                preset, words, sentence, background, threshold, bands = _word_controls(guests)
                 go = gr.Button("Segment", variant="primary", elem_id="go")
             with gr.Column(elem_id="look"):
                 with gr.Row(elem_id="tools"):
@@ -61,12 +61,12 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
             event(plainly(run, guests), inputs, outputs, api_visibility="private", **more)
 
         on(upload.change, does.show_image, [upload, bands], [sheet, *shown], show_progress="hidden")
-        on(examples.select, does.choose_example, None, [upload, words], show_progress="hidden")
-        on(preset.input, does.choose_preset, preset, [words, background], show_progress="hidden")
+        on(examples.select, does.choose_example, None, [upload, words, sentence], show_progress="hidden")
+        on(preset.input, does.choose_preset, preset, [words, sentence, background], show_progress="hidden")
         on(
             go.click,
             does.segment,
-            [upload, words, background, threshold, bands],
+            [upload, words, sentence, background, threshold, bands],
             [sheet, *shown],
             concurrency_limit=1,
             concurrency_id="model",
@@ -116,7 +116,7 @@ def _image_controls(guests: Guests) -> tuple[gr.File, gr.Gallery]:
     return upload, examples
 
 
-def _word_controls(guests: Guests) -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox, gr.Slider, gr.Textbox]:
+def _word_controls(guests: Guests) -> tuple[gr.Dropdown, gr.Textbox, gr.Checkbox, gr.Textbox, gr.Slider, gr.Textbox]:
     _heading("Words")
     words = gr.Textbox(
         label="Classes",
@@ -125,6 +125,7 @@ def _word_controls(guests: Guests) -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox,
         lines=3,
         elem_id="words",
     )
+    sentence = gr.Checkbox(label="One sentence: “the ship on the left”", elem_id="sentence")
     choices = [(f"{name.replace('_', ' ')}: {purpose}", name) for name, purpose in presets().items()]
     preset = gr.Dropdown(choices, value=None, label="Or begin with a ready list", elem_id="preset")
     with gr.Accordion("More", open=False, elem_id="more"):
@@ -135,7 +136,7 @@ def _word_controls(guests: Guests) -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox,
         )
     limits = guests.limits
     _html(panels.note(f"Up to {limits.pixels / 1e6:g} million pixels, {limits.bytes / 1e6:g} MB and {limits.names} names."))
-    return preset, words, background, threshold, bands
+    return preset, words, sentence, background, threshold, bands
 
 
 def _header(model: str) -> str:

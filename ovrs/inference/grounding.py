@@ -5,8 +5,9 @@ A window knows nothing of what lies beside it: in windows, *leftmost* would be s
 - ``whole``: the scene is read once, reduced to the model's input, and the mask is enlarged. Models that squeeze images to a
   fixed size, as they were trained, see the scene so; for others it keeps its shape. Small things are lost.
 - ``windows``: every window by itself, at the scene's resolution. Words of position mean the window.
-- ``auto``: ``whole`` where the sentence has words of position (:mod:`ovrs.positions`) or the scene fits into about one window,
-  else ``windows``. It fits where a window holds it; for models that squeeze, where it is at most twice as long.
+- ``auto``: ``whole`` where the sentence has words of position (:mod:`ovrs.positions`) and the model reads sentences, or where
+  the scene fits into about one window; else ``windows``. It fits where a window holds it; for models that squeeze, where it is
+  at most twice as long. Models that know words and no sentences would pay for places that they do not know.
 """
 
 from __future__ import annotations
@@ -57,28 +58,32 @@ class Grounding:
         return ("GROUNDING", self.said), *((("GROUNDING_HINT", self.hint),) if self.hint else ())
 
 
-def ground(sentence: Sentence, scene: Scene, tiling: Tiling, squeezes: bool) -> Grounding:
+def ground(sentence: Sentence, scene: Scene, tiling: Tiling, *, squeezes: bool, reads_sentences: bool) -> Grounding:
     """Choose by the rule above.
 
     Args:
         tiling: its tiles are the model's windows.
         squeezes: the model was trained on images squeezed to a window.
+        reads_sentences: the model was trained on sentences.
     """
     words, longer, side = position_words(sentence.text), max(scene.model_size), tiling.tile
     placed = " and ".join(repr(word) for word in dict.fromkeys(words))
     fits = longer <= (_ABOUT_ONE * side if squeezes else side)
-    if sentence.grounding == "windows" or (sentence.grounding == "auto" and not words and not fits):
+    by_place = bool(words) and reads_sentences
+    if sentence.grounding == "windows" or (sentence.grounding == "auto" and not by_place and not fits):
         said = f"windows of {side} pixels, each read by itself"
         if longer <= side or not words:
             return Grounding(None, said)
+        if not reads_sentences:
+            return Grounding(None, said, f"this model knows things and no places: {placed} counts as any other word")
         return Grounding(None, said, f"{placed} is said of every window by itself; --grounding whole reads the scene as one")
-    why = f", for {placed} is said of all of it" if words and not fits and sentence.grounding == "auto" else ""
+    why = f", for {placed} is said of all of it" if by_place and not fits and sentence.grounding == "auto" else ""
     if longer <= side and not squeezes:
         return Grounding(None, f"the whole scene in one window{why}")
     shape = scene.height, scene.width
     grid = (side, side) if squeezes else reduced_size(shape, side)
     reduction = max(full / read for full, read in zip(shape, grid, strict=True))
-    said = f"the whole scene at once, read as {grid[1]} x {grid[0]} pixels{why}"
+    said = f"the whole scene at once, as {grid[1]} x {grid[0]} pixels{why}"
     if reduction <= _MUCH:
         return Grounding(grid, said)
     least = round(_LEAST_CELLS * tiling.patch / tiling.per_patch * reduction)

@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from ovrs.errors import InputError
 from ovrs.inference.decision import PROBABILITY_STEPS
-from ovrs.inference.segmentation import Segmentation
+from ovrs.inference.segmentation import Referred, Segmentation
 from ovrs.inference.segmented import Labels, Place
 from ovrs.pictures import Picture, hatch
 from ovrs.vocabulary import Vocabulary
@@ -40,6 +40,7 @@ class Screen:
         shares, areas: of every name; see :class:`Segmentation`.
         valid_share: share of the pixels that hold an image.
         files: the GeoTIFFs of ``labels`` and of ``probabilities``, a band for each name that is scored.
+        bare: the value over which the image is seen as it is: the background of a sentence.
     """
 
     place: Place
@@ -50,6 +51,7 @@ class Screen:
     areas: dict[str, float] | None
     valid_share: float
     files: Mapping[str, Path]
+    bare: int | None = None
 
     @classmethod
     def of(cls, result: Segmentation, files: Mapping[str, Path]) -> Screen:
@@ -67,6 +69,7 @@ class Screen:
             result.areas(),
             result.valid_share,
             files,
+            bare=1 if isinstance(result, Referred) else None,
         )
 
     @property
@@ -79,6 +82,8 @@ class Screen:
         """uint8 [h, w, 3]: every pixel in the colour of its class, nodata hatched."""
         valid = self.map < len(self.vocabulary)
         picture = np.asarray(self.vocabulary.palette[np.where(valid, self.map, 0)], dtype=np.uint8)
+        if self.bare is not None:
+            picture[self.map == self.bare] = self.image[self.map == self.bare]
         picture[~valid] = hatch(*valid.shape)[~valid]
         return picture
 

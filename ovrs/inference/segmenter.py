@@ -149,7 +149,7 @@ class Segmenter:
         elif confidence_threshold is not None:
             raise InputError("a sentence has a threshold of its own; leave confidence_threshold out")
         else:
-            vocabulary, confidence_threshold = vocabulary.asked(getattr(self.model, "reads_sentences", False))
+            vocabulary, confidence_threshold = vocabulary.asked(self._is("reads_sentences"))
         decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
         polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))
         target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay, polygons=polygons)
@@ -158,7 +158,8 @@ class Segmenter:
                 target.check(scene.place)
             grounding = None
             if sentence is not None:
-                grounding = ground(sentence, scene, self.model.tiling, getattr(self.model, "squeezes", False))
+                says = {"squeezes": self._is("squeezes"), "reads_sentences": self._is("reads_sentences")}
+                grounding = ground(sentence, scene, self.model.tiling, **says)
                 scene = grounding.view(scene)
             plan = plan_scene(scene, self.model.tiling, decision.names)
             work = self._work(scene, vocabulary, decision, target, resume)
@@ -210,6 +211,10 @@ class Segmenter:
         result = self.segment(image, asked, **how)
         assert isinstance(result, Referred)
         return result
+
+    def _is(self, what: str) -> bool:
+        """What a model may say of itself (see :class:`TileModel`)."""
+        return bool(getattr(self.model, what, False))
 
     def _fill(
         self,

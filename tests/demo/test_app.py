@@ -23,10 +23,11 @@ import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
-from ovrs.browser.guests import Guests, Limits, safe_stem, vocabulary_of, words_of
+from ovrs.browser.guests import Guests, Limits, question_of, safe_stem, vocabulary_of, words_of
 from ovrs.browser.messages import plain_words
 from ovrs.errors import InputError, OutputError, VocabularyError
 from ovrs.inference.segmenter import Segmenter, SystemTiles
+from ovrs.inference.sentence import Sentence
 from ovrs.inference.tiles import Tiling
 from ovrs.inference.work import WorkFolder
 from ovrs.vocabulary import Vocabulary
@@ -45,6 +46,7 @@ class FakeModel:
 
     tiling = Tiling(tile=48, overlap=0.25, patch=16, per_patch=16)
     batch = 1
+    reads_sentences = True
     calls = 0
 
     def score(self, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
@@ -300,6 +302,23 @@ def test_typed_words_give_the_policies_of_the_command_line() -> None:
         vocabulary_of(None)
 
 
+def test_a_sentence_is_taken_whole_and_its_background_is_bare(guests: Guests, town: Path) -> None:
+    assert question_of("a, b", False)[0] == vocabulary_of("a, b")[0]
+    asked, least = question_of("the bright, left | one", True, "dark, ", 0.3)
+    assert asked == Sentence("the bright, left | one", threshold=0.3, others=("dark",)) and least is None
+    with pytest.raises(VocabularyError, match="holds no word"):
+        question_of(None, True)
+    result = guests.segment("guest", town, question_of("the bright one on the left", True, "dark")[0])
+    screen = result.screen
+    assert screen.vocabulary.names == ("the bright one on the left", "background")
+    values, layer = screen.map, screen.class_layer()
+    assert {0, 1} <= set(np.unique(values))
+    assert np.array_equal(layer[values == 1], screen.image[values == 1]) and (layer[values == 0] == (255, 196, 0)).all()
+    assert "the whole scene at once" in result.read
+    hint = "hint: reduced 9 times; for such things leave out 'left' and give --grounding windows"
+    assert plain_words(hint, guests.uploads).endswith("leave out 'left'")
+
+
 def test_the_text_of_a_ready_vocabulary_brings_its_colours() -> None:
     harbour = Vocabulary.preset("harbour")
     typed = vocabulary_of(words_of(harbour), ", ".join(harbour.background.words))[0]
@@ -383,10 +402,10 @@ def test_the_server_gives_out_no_file_of_its_own(server: Server, tmp_path: Path)
 def test_a_path_that_was_not_uploaded_is_refused_by_the_server(server: Server, tmp_path: Path) -> None:
     """A program may send what the page never would."""
     config = json.loads(server.get("/config")[1])
-    segment = next(event for event in config["dependencies"] if len(event["inputs"]) == 5)
+    segment = next(event for event in config["dependencies"] if len(event["inputs"]) == 6)
     path = str(write_town(tmp_path / "secret.tif"))
     body = {
-        "data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "dark, bright", "", 0, ""],
+        "data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "dark, bright", False, "", 0, ""],
         "fn_index": segment["id"],
         "session_hash": "../../evil",
     }
@@ -497,6 +516,16 @@ def test_type_segment_look_click_and_download(page: Any, server: Server, tmp_pat
     with rasterio.open(download(page, "#overlay", tmp_path)) as file:
         assert file.count >= 3 and file.width > 300
     page.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert fits(page) and page.strangers == []
+
+
+def test_a_sentence_is_typed_into_the_field_of_words(page: Any, server: Server, tmp_path: Path) -> None:
+    page.click("#sentence input")
+    segment(page, write_town(tmp_path / "town.tif"), "the dark, narrow strip on the left")
+    legend = page.inner_text("#legend")
+    assert "the dark, narrow strip on the left" in legend and "background" in legend
+    assert "the whole scene at once" in page.inner_text("#note")
+    page.screenshot(path=tmp_path / "sentence.png", full_page=True)
     assert fits(page) and page.strangers == []
 
 

@@ -93,7 +93,7 @@ def test_a_sentence_becomes_a_mask_on_the_file_s_grid(
     with Image.open(tmp_path / "out" / "town.overlay.png") as overlay:
         assert overlay.width == 900 and overlay.height > 360
     text = capsys.readouterr().out
-    assert "sentence: the hall, on the left" in text and "read: the whole scene at once, read as 48 x 48 pixels" in text
+    assert "sentence: the hall, on the left" in text and "read: the whole scene at once, as 48 x 48 pixels" in text
     assert "hint: reduced 6.25 times" in text and "leave out 'left' and give --grounding windows" in text and "m2" in text
 
 

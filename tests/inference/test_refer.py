@@ -16,7 +16,7 @@ from PIL import Image
 
 from ovrs import Segmenter, Vocabulary
 from ovrs.errors import InputError, VocabularyError
-from ovrs.inference.grounding import ground
+from ovrs.inference.grounding import Grounding, ground
 from ovrs.inference.scene import Scene
 from ovrs.inference.segmentation import Referred
 from ovrs.inference.segmented import Place
@@ -135,25 +135,31 @@ def test_the_border_is_where_the_caller_says() -> None:
         ("a ship", "auto", (40, 64), True, (32, 32)),
         ("a ship", "whole", (96, 160), True, (32, 32)),
         ("the leftmost ship", "windows", (96, 160), True, None),
-        ("the leftmost ship", "auto", (96, 160), False, (19, 32)),
+        ("the leftmost ship", "whole", (96, 160), False, (19, 32)),
         ("a ship", "auto", (40, 64), False, None),
         ("the leftmost ship", "auto", (20, 30), False, None),
     ],
 )
 def test_the_rule(sentence: str, asked: Any, size: tuple[int, int], squeezes: bool, grid: tuple[int, int] | None) -> None:
-    found = ground(Sentence(sentence, asked), Counting(*size), Sides.tiling, squeezes)
+    found = ground(Sentence(sentence, asked), Counting(*size), Sides.tiling, squeezes=squeezes, reads_sentences=True)
     assert found.grid == grid
     assert ("windows of 32 pixels" in found.said) == (grid is None and max(size) > 32)
 
 
 def test_what_is_lost_is_said_with_the_way_out() -> None:
-    lost = ground(Sentence("the upper left ship"), Counting(20_000, 10_000), Sides.tiling, True)
+    def found(sentence: Sentence, reads_sentences: bool = True) -> Grounding:
+        scene = Counting(20_000, 10_000)
+        return ground(sentence, scene, Sides.tiling, squeezes=True, reads_sentences=reads_sentences)
+
+    lost = found(Sentence("the upper left ship"))
     assert "'upper' and 'left' is said of all of it" in lost.said
     assert "reduced 625 times" in lost.hint and "below some 2,500 pixels" in lost.hint
     assert "leave out 'upper' and 'left' and give --grounding windows" in lost.hint
-    apart = ground(Sentence("the left ship", "windows"), Counting(20_000, 10_000), Sides.tiling, True)
+    apart = found(Sentence("the left ship", "windows"))
     assert "'left' is said of every window by itself; --grounding whole" in apart.hint
-    assert not ground(Sentence("a ship"), Counting(20_000, 10_000), Sides.tiling, True).hint
+    assert not found(Sentence("a ship")).hint
+    words = found(Sentence("the left ship"), reads_sentences=False)
+    assert words.grid is None and "knows things and no places: 'left' counts as any other word" in words.hint
 
 
 def test_a_position_is_said_of_the_whole_scene_or_of_every_window() -> None:
@@ -280,7 +286,9 @@ def test_an_open_vocabulary_system_answers_the_same_call() -> None:
     image = as_image(picture(40, 70).numpy())
     result = Segmenter(SystemTiles(model)).refer(image, "the ship on the left, in the harbour")
     left_out = {"ship", "harbor"}  # the sentence itself names them
-    assert set(result.vocabulary.background.words) == OTHERS.keys() - left_out and "32 x 18" in result.grounding.said
+    assert set(result.vocabulary.background.words) == OTHERS.keys() - left_out and "windows of 32" in result.grounding.said
+    whole = Segmenter(SystemTiles(model)).refer(image, "the ship on the left, in the harbour", grounding="whole")
+    assert "32 x 18 pixels" in whole.grounding.said and not np.array_equal(whole.confidence, result.confidence)
     by_words = Segmenter(SystemTiles(model)).refer(image, "ship", grounding="windows", others=("water", "land"))
     words = Vocabulary.from_names(["ship"]).with_background(Background("words", ("water", "land")))
     assert np.array_equal(by_words.labels, Segmenter(SystemTiles(model)).segment(image, words).labels)
