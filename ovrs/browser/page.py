@@ -62,7 +62,8 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
 
         on(upload.change, does.show_image, [upload, bands], [sheet, *shown], show_progress="hidden")
         on(examples.select, does.choose_example, None, [upload, words, sentence], show_progress="hidden")
-        on(preset.input, does.choose_preset, preset, [words, sentence, background], show_progress="hidden")
+        # `input` is sent twice for a click; the second answer would overwrite what was typed after the first.
+        on(preset.change, does.choose_preset, preset, [words, sentence, background], show_progress="hidden")
         on(
             go.click,
             does.segment,

@@ -556,12 +556,15 @@ def test_an_example_and_a_ready_list_fill_the_page_and_closing_it_removes_the_re
     assert "synthetic" in page.inner_text("#map")
     page.wait_for_function("document.querySelector('#words textarea').value.includes('ship')")
     page.locator("#words textarea").fill("")
+    chosen = []
+    page.on("request", lambda asked: chosen.append(asked) if '"harbour"' in (asked.post_data or "") else None)
     page.click("#preset input")
     page.get_by_role("option", name="harbour").click()
     page.wait_for_function("document.querySelector('#words textarea').value.includes('quay')")
     page.locator("#words textarea").fill("dark, bright")
     page.click("#go")
     page.wait_for_selector("#legend table")
+    assert len(chosen) == 1, "a second answer would overwrite what was typed after the first"
     kept = len(list((server.folder / "results").iterdir()))
     assert kept >= 1
     page.close()
