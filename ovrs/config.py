@@ -72,12 +72,14 @@ def _add_model(cfg: CfgNode) -> None:
 
     guidance = model.GUIDANCE = CfgNode()
     # sam_vit_b | sam_vit_l | sam_vit_h | clip (the vision-language encoder's own features) | timm:<model>, a
-    # pyramid or a plain ViT; with its tag where weights decide how positions are resized: timm:vit_base_patch8_224.dino
+    # pyramid or a plain ViT; with its tag where weights decide how positions are resized: timm:vit_base_patch8_224.dino;
+    # "small", the image tower of the sizes under VISION_LANGUAGE.SMALL, on a STEM timm:<model>
     guidance.NAME = "sam_vit_l"
-    # A file as published, or the name of published weights, as above; for some models of timm "imagenet"; "" as above.
+    # A file as published, or the name of published weights, as above; for some models of timm "imagenet"; for small the
+    # weights of a system that holds it; "" as above.
     guidance.WEIGHTS = ""
     # F_g^1, F_g^2, F_g^3: blocks counted from 1 as the paper does, or SAM's "neck"; the levels of a pyramid from 0;
-    # for clip, two blocks (the dense output is the third).
+    # for clip, two blocks (the dense output is the third); for small, levels of its backbone from 0, or "dense".
     guidance.LAYERS = [8, 16, 24]
     # Bring features to mean 0 and variance 1 over channels (with NAME clip they stay as they are): those of convolutional
     # pyramids vary many times as much as SAM's, for which the rates and the weight of L_sem were chosen.

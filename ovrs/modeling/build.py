@@ -19,7 +19,8 @@ from ovrs.modeling.encoders.backbones import BackboneStem
 from ovrs.modeling.encoders.guidance import build_guidance
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
-from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
+from ovrs.modeling.encoders.tower_guidance import TowerGuidance
+from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small, build_small_tower
 from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.losses import Ignored, Reduction
 from ovrs.modeling.pretrained import IMAGENET, load_backbone, load_guidance
@@ -68,18 +69,7 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
     weights = encoder_weights(keys, "vision_language")
     taps = cfg.MODEL.GUIDANCE.LAYERS if cfg.MODEL.GUIDANCE.NAME == "clip" else []
     if keys.NAME == "small":
-        small = keys.SMALL
-        encoder = build_small(
-            image_size=small.IMAGE_SIZE,
-            patch=small.PATCH,
-            width=small.WIDTH,
-            layers=small.LAYERS,
-            heads=small.HEADS,
-            dim=small.EMBED_DIM,
-            stem=small.STEM,
-            taps=taps,
-            train=keys.TRAIN,
-        )
+        encoder = build_small(**_small_sizes(cfg), taps=taps, train=keys.TRAIN)
     else:
         beside_weights = str(Path(weights).parent) if weights else ""
         # Where a file gives every value, nothing is initialised: the parameters have no memory until it is read.
@@ -95,6 +85,19 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
     elif keys.NAME != "small" and not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.VISION_LANGUAGE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return encoder
+
+
+def _small_sizes(cfg: CfgNode) -> dict[str, Any]:
+    small = cfg.MODEL.VISION_LANGUAGE.SMALL
+    return {
+        "image_size": small.IMAGE_SIZE,
+        "patch": small.PATCH,
+        "width": small.WIDTH,
+        "layers": small.LAYERS,
+        "heads": small.HEADS,
+        "dim": small.EMBED_DIM,
+        "stem": small.STEM,
+    }
 
 
 def encoder_weights(keys: CfgNode, part: Part) -> str:
@@ -122,12 +125,21 @@ def build_guidance_encoder(cfg: CfgNode, depths: Sequence[str] = ("F_g^1", "F_g^
         raise ConfigError(f"MODEL.GUIDANCE.LAYERS needs {wanted}, got {list(keys.LAYERS)}")
     weights = encoder_weights(keys, "guidance")
     with parameters_on_meta() if weights else nullcontext():
-        encoder = build_guidance(keys.NAME, list(keys.LAYERS), train=keys.TRAIN, unit_variance=keys.UNIT_VARIANCE)
+        encoder = _guidance_by_name(cfg)
+    encoder.set_trainable(keys.TRAIN)
+    encoder.unit_variance = keys.UNIT_VARIANCE
     if weights:
         load_guidance(encoder, weights)
     elif not cfg.MODEL.WEIGHTS:
         logger.warning("%s has random weights: neither MODEL.GUIDANCE.WEIGHTS nor MODEL.WEIGHTS names a file", keys.NAME)
     return _cached(cfg, encoder) if keys.CACHE else encoder
+
+
+def _guidance_by_name(cfg: CfgNode) -> GuidanceEncoder:
+    keys = cfg.MODEL.GUIDANCE
+    if keys.NAME == "small":
+        return TowerGuidance(build_small_tower(**_small_sizes(cfg)), list(keys.LAYERS))
+    return build_guidance(keys.NAME, list(keys.LAYERS))
 
 
 def pixel_loss(cfg: CfgNode) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ovrs.errors import WeightsError
 from ovrs.modeling.encoders.guidance import PyramidGuidance, SamGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
+from ovrs.modeling.encoders.tower_guidance import TowerGuidance
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.fitting import load_state_dict
 from ovrs.modeling.weights_files import read_content, read_state_dict, state_dict_of
@@ -33,12 +34,15 @@ def load_guidance(encoder: GuidanceEncoder, source: str) -> None:
 
     Args:
         encoder: of :func:`ovrs.modeling.encoders.guidance.build_guidance`.
-        source: for SAM a checkpoint as published; for models of timm see :func:`load_backbone`.
+        source: for SAM a checkpoint as published; for a small image tower the weights of a system that holds it; for models of
+            timm see :func:`load_backbone`.
 
     Raises:
         WeightsError: the file is missing, unsafe, or not of this encoder.
     """
-    if isinstance(encoder, PyramidGuidance | VitGuidance):
+    if isinstance(encoder, TowerGuidance):
+        load_state_dict(encoder.tower, _small_tower(source), source)
+    elif isinstance(encoder, PyramidGuidance | VitGuidance):
         load_backbone(encoder.encoder, encoder.name, source)
     elif isinstance(encoder, SamGuidance):
         # The prompt encoder and the mask decoder of a published SAM are not needed.
@@ -47,6 +51,17 @@ def load_guidance(encoder: GuidanceEncoder, source: str) -> None:
         load_state_dict(encoder.encoder, image or state, source, published=True)
     else:
         raise WeightsError(f"{source}: no published weights are known of a {type(encoder).__name__}")
+
+
+def _small_tower(source: str) -> dict[str, Tensor]:
+    """The image tower out of the weights of one of our systems."""
+    prefix = "vision_language.visual."
+    state = {name.removeprefix(prefix): value for name, value in read_state_dict(source).items() if name.startswith(prefix)}
+    if not state:
+        raise WeightsError(
+            f"{source}: holds no {prefix}*: give the weights of a system whose MODEL.VISION_LANGUAGE.NAME is small"
+        )
+    return state
 
 
 def load_backbone(backbone: Any, name: str, source: str) -> None:

@@ -54,8 +54,11 @@ class ClipImage(ImageTower):
 
     def forward(self, x: Tensor, taps: Sequence[int] = ()) -> ImageFeatures:
         """See :class:`ImageTower`."""
-        size = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
-        tokens, tapped = self._tokens(x, size, taps)
+        return self.read(self.conv1(x), (x.shape[-2] // self.patch, x.shape[-1] // self.patch), taps)
+
+    def read(self, patches: Tensor, size: tuple[int, int], taps: Sequence[int] = ()) -> ImageFeatures:
+        """As :meth:`forward`, of patches [B, width, H, W] that are embedded already; ``size`` is (H, W)."""
+        tokens, tapped = self._tokens(patches, size, taps)
         last = self.transformer.resblocks[-1]
         # CAT-Seg's dense last block: no attention, and the residual of *every* token is the class token.
         tokens = tokens[:, :1] + last.ls_1(last.attn.value(last.ln_1(tokens)))
@@ -65,7 +68,7 @@ class ClipImage(ImageTower):
 
     def global_embedding(self, x: Tensor) -> Tensor:
         """CLIP's own image embedding [B, C]: the last block with its attention, the class token projected."""
-        tokens, _ = self._tokens(x, (x.shape[-2] // self.patch, x.shape[-1] // self.patch), ())
+        tokens, _ = self._tokens(self.conv1(x), (x.shape[-2] // self.patch, x.shape[-1] // self.patch), ())
         tokens = residual_block(self.transformer.resblocks[-1], tokens)
         return self.ln_post(tokens[:, 0]) @ self.proj
 
@@ -73,9 +76,9 @@ class ClipImage(ImageTower):
         """The last block's query and key."""
         return tuple(f"transformer.resblocks.{self.usable_blocks}.attn.{part}_proj_weight" for part in "qk")
 
-    def _tokens(self, x: Tensor, size: tuple[int, int], taps: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+    def _tokens(self, patches: Tensor, size: tuple[int, int], taps: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
         """Tokens before the last block [B, 1 + H*W, width], and behind the blocks ``taps``."""
-        patches = self.conv1(x).flatten(2).transpose(1, 2)
+        patches = patches.flatten(2).transpose(1, 2)
         start = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
         weight = self.positional_embedding
         positions = self._resized(weight, size, lambda: torch.cat([weight[:1], self._resize(weight[1:], size)]))

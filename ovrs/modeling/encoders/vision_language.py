@@ -179,11 +179,30 @@ def build_small(
     taps: Sequence[int] = (),
     train: TrainMode = "full",
 ) -> VisionLanguageEncoder:
-    """A small vision transformer beside a frozen sentence encoder: what the mini models see and read with.
+    """A small vision transformer (:func:`build_small_tower`) beside a frozen sentence encoder: what the mini models see and
+    read with.
+    """
+    tower = build_small_tower(image_size=image_size, patch=patch, width=width, layers=layers, heads=heads, dim=dim, stem=stem)
+    encoder = VisionLanguageEncoder(visual=tower, text=SentenceText(dim), taps=taps, train=train)
+    # In the dense last block every token starts from the class token. With the usual small initial values all patches would
+    # say the same at first (4 % of their variance is their own, 27 % with these), and learning would wait for that.
+    attention = tower.transformer.resblocks[-1].attn
+    nn.init.orthogonal_(attention.v_proj_weight)
+    nn.init.orthogonal_(attention.out_proj.weight, gain=2.0)
+    return encoder
+
+
+def build_small_tower(
+    *, image_size: int, patch: int, width: int, layers: int, heads: int, dim: int, stem: str = "convolutions"
+) -> ClipImage:
+    """A small vision transformer, random weights.
 
     Its patches are embedded by ``stem``: a few strided ``convolutions``, with which a vision transformer trained from nothing
     learns far sooner than with one large patch (Xiao et al., Early Convolutions Help Transformers See Better, 2021), or
     ``timm:<model>``, a backbone that may come pre-trained.
+
+    Raises:
+        ConfigError: another stem, or one that has no stride of a patch.
     """
     visual = VisionTransformer(
         image_size=image_size, patch_size=patch, width=width, layers=layers, heads=heads, mlp_ratio=4.0, output_dim=dim
@@ -194,11 +213,4 @@ def build_small(
         visual.conv1 = convolutional_stem(width, patch)
     else:
         raise ConfigError(f"MODEL.VISION_LANGUAGE.SMALL.STEM is {stem!r}; choose convolutions or timm:<model>")
-    tower = ClipImage(visual)
-    encoder = VisionLanguageEncoder(visual=tower, text=SentenceText(dim), taps=taps, train=train)
-    # In the dense last block every token starts from the class token. With the usual small initial values all patches would
-    # say the same at first (4 % of their variance is their own, 27 % with these), and learning would wait for that.
-    attention = tower.transformer.resblocks[-1].attn
-    nn.init.orthogonal_(attention.v_proj_weight)
-    nn.init.orthogonal_(attention.out_proj.weight, gain=2.0)
-    return encoder
+    return ClipImage(visual)
