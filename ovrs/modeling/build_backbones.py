@@ -36,6 +36,7 @@ def build_image_encoder(cfg: CfgNode) -> SwinStages:
             depths=small.DEPTHS,
             heads=small.HEADS,
             window=small.WINDOW,
+            places=small.PLACES,
             drop_path=keys.DROP_PATH,
             train=keys.TRAIN,
         )

@@ -11,7 +11,7 @@ from torch import nn
 
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.blocks.adaptive_noise import AdaptiveNoise
-from ovrs.modeling.encoders.swin import SwinStages, build_small_swin, build_swin
+from ovrs.modeling.encoders.swin import SwinStages, build_small_swin, build_swin, with_places
 from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.pretrained import load_backbone, under_timm_names
 from ovrs.modeling.weights_files import write_state_dict
@@ -169,3 +169,25 @@ def test_other_models_and_files_are_refused(tmp_path):
     torch.save({"model": state}, tmp_path / "short.pth")
     with pytest.raises(WeightsError, match=r"missing.*layers\.2\.blocks\.1\.\*"):
         loaded(tmp_path / "short.pth")
+
+
+def test_places_are_the_same_whatever_the_colours_and_tell_left_from_right():
+    found = with_places(images := torch.randn(2, 3, 32, 64))
+    assert torch.equal(found[:, :3], images)
+    right, down = found[:, 3], found[:, 4]
+    assert torch.equal(right[:, 0], right[:, -1]) and torch.equal(down[..., 0], down[..., -1])
+    assert right[0, 0, [0, -1]].tolist() == [-1, 1] and down[1, [0, -1], 0].tolist() == [-1, 1]
+    assert (right.diff(dim=-1) > 0).all() and (down.diff(dim=-2) > 0).all()
+    torch.testing.assert_close(right.flip(-1), -right)
+
+
+@torch.no_grad()
+def test_a_small_swin_that_knows_places_answers_a_moved_picture_otherwise():
+    picture = torch.zeros(1, 3, 96, 96)
+    picture[..., 4:8, 4:8] = 1
+    moved = picture.roll((24, 24), dims=(2, 3))  # two windows on
+    for places in (False, True):
+        stages = randomised(build_small_swin(**TINY, places=places))
+        here, there = (stages.embed(x)[..., row, row] for x, row in ((picture, 1), (moved, 7)))
+        assert torch.allclose(here, there, atol=1e-6) is not places
+        assert [stage.shape[1] for stage in stages(picture)] == [8, 16, 32, 64]

@@ -33,12 +33,14 @@ class SwinStages(nn.Module):
     Args:
         swin: of timm, made with ``strict_img_size=False``; its norm and its head are left behind.
         name: timm's name of it, for loading weights (``ovrs.modeling.pretrained.load_backbone``); "" where it has none.
+        places: patches are embedded with the place of each pixel beside its colours, which is two channels more.
         train: see :meth:`set_trainable`.
     """
 
-    def __init__(self, swin: SwinTransformer, *, name: str = "", train: TrainMode = "full") -> None:
+    def __init__(self, swin: SwinTransformer, *, name: str = "", places: bool = False, train: TrainMode = "full") -> None:
         super().__init__()
         self.name = name
+        self.places = places
         self.patch_embed = swin.patch_embed
         self.layers = swin.layers
         self.channels: tuple[int, ...] = tuple(level["num_chs"] for level in swin.feature_info)
@@ -56,7 +58,7 @@ class SwinStages(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """Patches of images ``x`` [B, 3, H, W] -> [B, C, H / 4, W / 4]."""
-        return self.patch_embed(x).permute(0, 3, 1, 2)
+        return self.patch_embed(with_places(x) if self.places else x).permute(0, 3, 1, 2)
 
     def stage(self, number: int, x: Tensor, added: Tensor | None = None) -> Tensor:
         """One stage, counted from 0: every one but the first begins by merging patches, 2 x 2 of them, to twice the channels.
@@ -125,6 +127,7 @@ def build_small_swin(
     depths: Sequence[int],
     heads: Sequence[int],
     window: int,
+    places: bool = False,
     drop_path: float = 0.0,
     train: TrainMode = "full",
 ) -> SwinStages:
@@ -135,6 +138,7 @@ def build_small_swin(
         depths: blocks of each stage.
         heads: attention heads of each stage.
         window: side of a window in patches.
+        places: see :class:`SwinStages`.
         drop_path: see :func:`build_swin`.
         train: see :meth:`SwinStages.set_trainable`.
 
@@ -144,6 +148,7 @@ def build_small_swin(
     if len(heads) != len(depths) or any(width * 2**stage % count for stage, count in enumerate(heads)):
         raise ConfigError(f"a Swin transformer of width {width}: heads {list(heads)} for stages of {list(depths)} blocks")
     swin = SwinTransformer(
+        in_chans=5 if places else 3,
         img_size=4 * 2 ** (len(depths) - 1) * window,  # the smallest at which timm makes no window smaller
         embed_dim=width,
         depths=tuple(depths),
@@ -153,7 +158,18 @@ def build_small_swin(
         num_classes=0,
         strict_img_size=False,
     )
-    return SwinStages(swin, train=train)
+    return SwinStages(swin, places=places, train=train)
+
+
+def with_places(x: Tensor) -> Tensor:
+    """[B, 3, H, W] -> [B, 5, H, W]: beside the colours of a pixel how far right and how far down it is, from -1 to 1.
+
+    As in Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution, 2018.
+    """
+    height, width = x.shape[-2:]
+    down, right = (torch.linspace(-1, 1, length, device=x.device, dtype=x.dtype) for length in (height, width))
+    places = torch.stack([right.expand(height, width), down[:, None].expand(height, width)])
+    return torch.cat([x, places.expand(len(x), 2, height, width)], dim=1)
 
 
 def _block(block: Any, x: Tensor, *, shifted: bool) -> Tensor:
