@@ -35,12 +35,17 @@ OURS = (
     "REFINEMENT",
     "DECODER",
     "RS_ZEROSEG",
+    "IMAGE",
+    "TEXT",
+    "MAFN",
 )
+SENTENCES = ("IMAGE.", "TEXT.", "MAFN.")
 # Of those the ones that a system does not read, by their beginnings.
 UNREAD = {
-    "AerOSeg": ("RS_ZEROSEG.",),
-    "DenseAlignment": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES"),
-    "RSZeroSeg": ("REFINEMENT.", "MAX_CLASSES", "GUIDANCE.SPATIAL_DIM", "GUIDANCE.TEXT_DIM", "GUIDANCE.UPSAMPLE"),
+    "AerOSeg": ("RS_ZEROSEG.", *SENTENCES),
+    "DenseAlignment": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", *SENTENCES),
+    "RSZeroSeg": ("REFINEMENT.", "MAX_CLASSES", "GUIDANCE.SPATIAL_DIM", "GUIDANCE.TEXT_DIM", "GUIDANCE.UPSAMPLE", *SENTENCES),
+    "MAFN": ("RS_ZEROSEG.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.DROP_PATH"),
 }
 
 
@@ -102,11 +107,23 @@ def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
     """Prefixes of keys that this configuration does not read, or that are a choice of evaluation."""
     system = str(ours.get("META_ARCHITECTURE"))
     unused = [*UNREAD.get(system, ()), "REFINEMENT.POOLING_"]
-    if ours.get("VISION_LANGUAGE.NAME") != "small":
+    if system == "MAFN":
+        unused += _unused_by_mafn(ours)
+    elif ours.get("VISION_LANGUAGE.NAME") != "small":
         unused.append("VISION_LANGUAGE.SMALL.")
     if system == "RSZeroSeg" and ours.get("RS_ZEROSEG.HEAD") != "decoder":
         unused += ["COST.", "DECODER.", "GUIDANCE.DECODER_DIMS"]
     return tuple(unused)
+
+
+def _unused_by_mafn(ours: Mapping[str, Any]) -> list[str]:
+    unused = [] if ours.get("IMAGE.NAME") == "small" else ["IMAGE.SMALL."]
+    if not ours.get("MAFN.GUIDED"):
+        return [*unused, "GUIDANCE.", "VISION_LANGUAGE."]
+    unused += [f"GUIDANCE.{key}" for key in ("INPUT_SIZE", "SPATIAL_DIM", "TEXT_DIM", "DECODER_DIMS", "UPSAMPLE")]
+    if ours.get("GUIDANCE.NAME") != "small":
+        return [*unused, "VISION_LANGUAGE."]
+    return [*unused, "VISION_LANGUAGE.NAME", "VISION_LANGUAGE.PIXEL_", "VISION_LANGUAGE.ROTATIONS", "VISION_LANGUAGE.TOKENIZER"]
 
 
 def _plain(value: Any) -> Any:

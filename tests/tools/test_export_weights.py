@@ -12,6 +12,7 @@ from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_st
 
 MINI = Path(__file__).parents[2] / "configs" / "mini" / "aeroseg.yaml"
 RS_ZEROSEG = MINI.with_name("rs_zeroseg.yaml")
+MAFN = MINI.with_name("mafn.yaml")
 path = Path(__file__).parents[2] / "tools" / "export_weights.py"
 spec = importlib.util.spec_from_file_location("export_weights", path)
 export_weights = importlib.util.module_from_spec(spec)
@@ -87,7 +88,21 @@ def test_a_system_is_compared_by_the_keys_that_it_reads(tmp_path):
     options = ["MODEL.RS_ZEROSEG.HEAD", "decoder", "MODEL.DECODER.DIMS", "[8, 8]"]
     assert len(contradictions(load_config(str(RS_ZEROSEG), options), target)) == 2
     target = mini(tmp_path)
-    assert not contradictions(load_config(str(MINI), ["MODEL.RS_ZEROSEG.DIM", "8"]), target)
+    assert not contradictions(load_config(str(MINI), ["MODEL.RS_ZEROSEG.DIM", "8", "MODEL.MAFN.RADIUS", "2"]), target)
+
+
+def test_mafn_is_compared_by_its_own_keys_and_those_of_the_tower_that_guides_it(tmp_path):
+    write_state_dict({"w": torch.zeros(1)}, tmp_path / "m.safetensors", about_configuration(load_config(str(MAFN))))
+
+    def found(*options):
+        return contradictions(load_config(str(MAFN), options), tmp_path / "m.safetensors")
+
+    unread = ["MODEL.COST.DIM", "8", "MODEL.GUIDANCE.TEXT_DIM", "8", "MODEL.IMAGE.DROP_PATH", "0.5"]
+    assert not found() and not found(*unread, "MODEL.VISION_LANGUAGE.ROTATIONS", "[0]")
+    for key, value in (("MAFN.RADIUS", "2"), ("IMAGE.SMALL.PLACES", "False"), ("VISION_LANGUAGE.SMALL.WIDTH", "96")):
+        (line,) = found(f"MODEL.{key}", value)
+        assert line.startswith(f"MODEL.{key} is {value}")
+    assert len(found("MODEL.MAFN.GUIDED", "False", "MODEL.VISION_LANGUAGE.SMALL.WIDTH", "96")) == 1
 
 
 @pytest.mark.parametrize(
