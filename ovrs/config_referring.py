@@ -26,3 +26,5 @@ def add_referring_keys(cfg: CfgNode) -> None:
     keys.EMPTY_UNION = 0
     # What a model is asked for: the "sentence", or the "class" that it names, among all classes of the data set (a baseline).
     keys.ASK = "sentence"
+    # Of the class: the score from which on a pixel that it wins is in the answer.
+    keys.CLASS_THRESHOLD = 0.5

@@ -18,15 +18,15 @@ class ClassAnswers(nn.Module):
     Args:
         model: a system of ovrs.
         names: the classes.
-        background: score from which a pixel is of any class.
+        threshold: score from which on a pixel is of any class.
     """
 
-    def __init__(self, model: nn.Module, names: list[str], *, background: float = 0.5) -> None:
+    def __init__(self, model: nn.Module, names: list[str], *, threshold: float = 0.5) -> None:
         super().__init__()
         self.model = model
         self.vocabulary = Vocabulary.from_names(names)
         self.numbers = {name: number for number, name in enumerate(names)}
-        self.background = background
+        self.threshold = threshold
 
     def forward(self, inputs: list[dict[str, Any]]) -> list[dict[str, Tensor]]:
         """Answers [1, H, W] of 0 and 1 to entries with a ``category``.
@@ -42,7 +42,7 @@ class ClassAnswers(nn.Module):
             kept = {key: value for key, value in entry.items() if key != "expression"}
             (found,) = self.model([kept | {"vocabulary": self.vocabulary}])
             scores = found["sem_seg"]
-            mask = (scores.argmax(dim=0) == number) & (scores[number] >= self.background)
+            mask = (scores.argmax(dim=0) == number) & (scores[number] >= self.threshold)
             answers.append({"sem_seg": mask[None].float()})
         return answers
 
@@ -51,15 +51,17 @@ def asked(cfg: CfgNode, model: nn.Module) -> nn.Module:
     """What is evaluated: the model, or as ``TEST.REFERRING.ASK`` says, the masks of classes that it makes.
 
     Raises:
-        ConfigError: another word for what is asked, or data sets that do not say the classes of their sentences.
+        ConfigError: another word for what is asked, a threshold that is no score, or data sets that do not say the classes of their sentences.
     """
     ask = cfg.TEST.REFERRING.ASK
     if ask not in ("sentence", "class"):
         raise ConfigError(f"TEST.REFERRING.ASK is {ask!r}; choose sentence or class")
     if cfg.DATASETS.TASK != "referring" or ask == "sentence":
         return model
+    if not 0 <= cfg.TEST.REFERRING.CLASS_THRESHOLD <= 1:
+        raise ConfigError(f"TEST.REFERRING.CLASS_THRESHOLD is {cfg.TEST.REFERRING.CLASS_THRESHOLD}; scores lie in 0..1")
     entries = [entry for name in cfg.DATASETS.TEST for entry in dataset_dicts(cfg, name)]
     names = sorted({entry.get("category") or "" for entry in entries})
     if not names or "" in names:
         raise ConfigError(f"TEST.REFERRING.ASK class: not every sentence of {', '.join(cfg.DATASETS.TEST)} has a category")
-    return ClassAnswers(model, names)
+    return ClassAnswers(model, names, threshold=cfg.TEST.REFERRING.CLASS_THRESHOLD)

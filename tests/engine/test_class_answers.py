@@ -31,6 +31,8 @@ def test_a_sentence_is_answered_by_what_its_class_wins_above_the_background():
     plane, ship = (model([entry(name)])[0]["sem_seg"] for name in ("plane", "ship"))
     assert plane.shape == (1, 4, 4) and plane[0, :3, :2].all() and plane.sum() == 6
     assert ship[0, :3, 2:].all() and ship.sum() == 6
+    lower = ClassAnswers(Columns(), ["plane", "ship"], threshold=0.1)
+    assert lower([entry("plane")])[0]["sem_seg"][0, :, :2].all()
 
 
 @pytest.mark.parametrize("category", [None, "car"])
@@ -44,3 +46,6 @@ def test_other_words_for_what_is_asked_are_refused_and_segmentation_is_left_alon
     assert asked(load_config("mini", ["TEST.REFERRING.ASK", "class"]), model) is model
     with pytest.raises(ConfigError, match="choose sentence or class"):
         asked(load_config("mini", ["TEST.REFERRING.ASK", "word"]), model)
+    options = ["DATASETS.TASK", "referring", "TEST.REFERRING.ASK", "class", "TEST.REFERRING.CLASS_THRESHOLD", "50.0"]
+    with pytest.raises(ConfigError, match="CLASS_THRESHOLD is 50.0"):
+        asked(load_config("mini", options), model)
