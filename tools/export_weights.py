@@ -74,7 +74,7 @@ def header(args: argparse.Namespace) -> dict[str, str]:
         cfg = load_config(args.config_file)
         register_files(cfg.DATASETS.FILES)
         about.update(about_configuration(cfg), configuration=args.config_file, data=", ".join(cfg.DATASETS.TRAIN))
-        if cfg.DATASETS.TRAIN:
+        if cfg.DATASETS.TRAIN and cfg.DATASETS.TASK == "segmentation":  # sentences are of no classes
             about.update(about_classes(vocabulary_of(cfg.DATASETS.TRAIN[0])))
     if args.licence:
         about["licence"] = args.licence

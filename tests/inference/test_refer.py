@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovrs import Segmenter, Vocabulary
+from ovrs.data.scenes import draw_scene
 from ovrs.errors import InputError, VocabularyError
 from ovrs.inference.grounding import Grounding, ground
 from ovrs.inference.scene import Scene
@@ -292,3 +293,14 @@ def test_an_open_vocabulary_system_answers_the_same_call() -> None:
     by_words = Segmenter(SystemTiles(model)).refer(image, "ship", grounding="windows", others=("water", "land"))
     words = Vocabulary.from_names(["ship"]).with_background(Background("words", ("water", "land")))
     assert np.array_equal(by_words.labels, Segmenter(SystemTiles(model)).segment(image, words).labels)
+
+
+def test_the_weights_that_the_small_mafn_names_find_the_only_thing_of_its_class_in_scenes_they_have_not_seen() -> None:
+    reader, found = Segmenter.from_config("mini/mafn", device="cpu"), []
+    for index in (0, 3, 4, 5, 8):
+        scene = draw_scene(1, index, size=256)
+        for said in scene.expressions:
+            if said.kind == "only":
+                mask = reader.refer(scene.image, said.sentence).mask
+                found.append((mask & said.mask).sum() / (mask | said.mask).sum())
+    assert len(found) == 6 and np.mean(found) > 0.4

@@ -59,6 +59,12 @@ def test_the_header_says_what_the_weights_are(tmp_path, capsys):
     assert "licence: research use" in capsys.readouterr().out
 
 
+def test_a_system_of_sentences_has_no_classes_in_its_header(tmp_path):
+    about = read_metadata(mini(tmp_path, config=MAFN))
+    assert "classes" not in about and about["data"] == "scenes_refer_train"
+    assert yaml.safe_load(about["architecture"])["MAFN"]["GUIDED"] is True
+
+
 def test_what_contradicts_the_header_is_named(tmp_path, caplog):
     target = mini(tmp_path)
     same = load_config(str(MINI))
