@@ -43,7 +43,7 @@ EXAMPLES = """examples:
   %(prog)s --input port.tif --expression "the largest ship, left of the pier"
       the mask of what a sentence says, commas and all; docs/sentences.md says what to expect of which model
   %(prog)s --input port.tif --expression "the ship at the pier" --expression "the ship nearest the bridge" \\
-          --grounding windows --config-file mini/mafn --weights mafn.safetensors
+          --grounding windows --config-file mini/mafn
       two sentences, two masks (port.the-ship-at-the-pier.classes.tif), every window by itself; a model of sentences
   %(prog)s --input 'archive/**/*.tif' --preset land_cover --vectors gpkg --min-area 20 --output maps --resume
       an archive, with polygons; what is done already is left out, and interrupted work goes on

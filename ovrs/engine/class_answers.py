@@ -51,7 +51,8 @@ def asked(cfg: CfgNode, model: nn.Module) -> nn.Module:
     """What is evaluated: the model, or as ``TEST.REFERRING.ASK`` says, the masks of classes that it makes.
 
     Raises:
-        ConfigError: another word for what is asked, a threshold that is no score, or data sets that do not say the classes of their sentences.
+        ConfigError: another word for what is asked, a threshold that is no score, or data sets that do not say the classes of
+            their sentences.
     """
     ask = cfg.TEST.REFERRING.ASK
     if ask not in ("sentence", "class"):

@@ -17,8 +17,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         "--config-file",
         default="mini",
         metavar="FILE",
-        help="configuration file, or the bare name of a small model: mini is AerOSeg's, mini/rs_zeroseg RS-ZeroSeg's "
-        "(default: %(default)s)",
+        help="configuration file, or the bare name of a small model: mini is AerOSeg's, mini/rs_zeroseg RS-ZeroSeg's, "
+        "mini/mafn MAFN's, which reads sentences (default: %(default)s)",
     )
     model.add_argument(
         "--weights",
