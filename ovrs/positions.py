@@ -6,9 +6,9 @@ import re
 
 # Read as words alone: "the right of way" counts too, and "the ship nearest the pier" does not, being true however it is turned.
 _WORDS = re.compile(
-    r"\b(?:left|right|leftmost|rightmost|top|topmost|bottom|upper|uppermost|lower|lowermost|lowest|above|below"
-    r"|middle|cent(?:er|re)|central|corner"
-    r"|(?:(?:north|south)-?(?:east|west)?|east|west)(?:ern|ernmost|most)?)\b",
+    r"\b(?:(?:left|right)(?:most|hand)?|(?:left|right|up|down)wards?|(?:top|bottom)(?:most)?|(?:upper|lower)(?:most)?"
+    r"|lowest|highest|above|below|middle|cent(?:er|re)|central|corner"
+    r"|(?:(?:north|south)-?(?:east|west)?|east|west)(?:ern|ernmost|most|ward)?)\b",
     re.IGNORECASE,
 )
 
