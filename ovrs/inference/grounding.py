@@ -70,23 +70,23 @@ def ground(sentence: Sentence, scene: Scene, tiling: Tiling, *, squeezes: bool, 
     placed = " and ".join(repr(word) for word in dict.fromkeys(words))
     fits = longer <= (_ABOUT_ONE * side if squeezes else side)
     by_place = bool(words) and reads_sentences
+    unread = f"this model knows things and no places: {placed} counts as any other word" if words and not by_place else ""
     if sentence.grounding == "windows" or (sentence.grounding == "auto" and not by_place and not fits):
         said = f"windows of {side} pixels, each read by itself"
-        if longer <= side or not words:
-            return Grounding(None, said)
-        if not reads_sentences:
-            return Grounding(None, said, f"this model knows things and no places: {placed} counts as any other word")
+        if longer <= side or not by_place:
+            return Grounding(None, said, unread)
         return Grounding(None, said, f"{placed} is said of every window by itself; --grounding whole reads the scene as one")
     why = f", for {placed} is said of all of it" if by_place and not fits and sentence.grounding == "auto" else ""
     if longer <= side and not squeezes:
-        return Grounding(None, f"the whole scene in one window{why}")
+        return Grounding(None, f"the whole scene in one window{why}", unread)
     shape = scene.height, scene.width
     grid = (side, side) if squeezes else reduced_size(shape, side)
     reduction = max(full / read for full, read in zip(shape, grid, strict=True))
     said = f"the whole scene at once, as {grid[1]} x {grid[0]} pixels{why}"
     if reduction <= _MUCH:
-        return Grounding(grid, said)
+        return Grounding(grid, said, unread)
     least = round(_LEAST_CELLS * tiling.patch / tiling.per_patch * reduction)
     lost = f"reduced {reduction:.3g} times, so that things below some {least:,} pixels are hardly seen"
-    way_out = f"for such things leave out {placed} and give" if words else "for such things give"
-    return Grounding(grid, said, f"{lost}; {way_out} --grounding windows")
+    way_out = f"for such things leave out {placed} and give" if by_place else "for such things give"
+    hints = [*([unread] if unread else []), f"{lost}; {way_out} --grounding windows"]
+    return Grounding(grid, said, "; ".join(hints))

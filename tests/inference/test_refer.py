@@ -161,6 +161,10 @@ def test_what_is_lost_is_said_with_the_way_out() -> None:
     assert not found(Sentence("a ship")).hint
     words = found(Sentence("the left ship"), reads_sentences=False)
     assert words.grid is None and "knows things and no places: 'left' counts as any other word" in words.hint
+    whole = found(Sentence("the left ship", "whole"), reads_sentences=False)
+    assert "knows things and no places" in whole.hint and "hardly seen; for such things give --grounding windows" in whole.hint
+    near = ground(Sentence("the left ship"), Counting(20, 30), Sides.tiling, squeezes=False, reads_sentences=False)
+    assert "in one window" in near.said and "knows things and no places" in near.hint
 
 
 def test_a_position_is_said_of_the_whole_scene_or_of_every_window() -> None:
