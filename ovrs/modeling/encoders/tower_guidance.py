@@ -48,9 +48,10 @@ class TowerGuidance(GuidanceEncoder):
     def features(self, x: Tensor) -> dict[Layer, Tensor]:
         """See the base class."""
         stem, size = self.tower.conv1, (x.shape[-2] // self.stride, x.shape[-1] // self.stride)
-        levels = [*(layer for layer in self.layers if isinstance(layer, int)), stem.level]
+        dense = "dense" in self.layers
+        levels = [*(layer for layer in self.layers if isinstance(layer, int)), *([stem.level] if dense else [])]
         read = read_levels(stem.backbone, x.contiguous(memory_format=torch.channels_last), levels)
         found: dict[Layer, Tensor] = dict(zip(levels, read, strict=True))
-        if "dense" in self.layers:
+        if dense:
             found["dense"] = self.tower.read(stem.projection(read[-1]), size).dense
         return {layer: found[layer] for layer in self.layers}
