@@ -80,19 +80,6 @@ def _way_out(known: Registered, layout: Layout) -> str:
     )
 
 
-def scene_dicts(split: SceneSplit) -> list[dict[str, Any]]:
-    """A dict per procedural scene: it names the scene's seed, index and size instead of files."""
-    return [
-        {
-            "file_name": f"scene-{split.seed}-{index:05d}",
-            "scene_seed": split.seed,
-            "scene_index": index,
-            "scene_size": split.image_size,
-        }
-        for index in range(split.size)
-    ]
-
-
 def list_entries(dataset_name: str) -> list[dict[str, Any]]:
     """The dicts of a registered data set, those without a mask file included.
 
@@ -104,7 +91,7 @@ def list_entries(dataset_name: str) -> list[dict[str, Any]]:
     if known is None:
         return DatasetCatalog.get(dataset_name)
     place = known.place
-    return scene_dicts(place) if isinstance(place, SceneSplit) else list_files(known, place)
+    return place.dicts() if isinstance(place, SceneSplit) else list_files(known, place)
 
 
 def left_out(dataset_name: str) -> list[str]:

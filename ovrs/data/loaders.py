@@ -14,7 +14,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader
 
 from ovrs.data.batches import Batch, BatchPlanner, PlannedBatches
-from ovrs.data.catalog import register_files, scene_dicts, task_of, vocabulary_of
+from ovrs.data.catalog import register_files, task_of, vocabulary_of
 from ovrs.data.description import TASKS
 from ovrs.data.folds import trained_classes
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
@@ -41,7 +41,7 @@ def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
     if not referring:
         vocabulary_of(name)
     scenes = _scene_split(cfg, name)
-    listed = scene_references if referring else scene_dicts
+    listed = scene_references if referring else SceneSplit.dicts
     entries = listed(scenes) if scenes else DatasetCatalog.get(name)
     if not entries:
         raise DataError(f"data set {name!r} is empty")

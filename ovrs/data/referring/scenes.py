@@ -38,17 +38,7 @@ class DrawnScene:
 
 def scene_references(split: SceneSplit) -> list[dict[str, Any]]:
     """A dict per scene: it names what the scene is drawn from. Which expression is meant is chosen once it is drawn."""
-    return [
-        {
-            "file_name": f"scene-{split.seed}-{index:05d}",
-            "scene_seed": split.seed,
-            "scene_index": index,
-            "scene_size": split.image_size,
-            "scene_step": split.size,
-            "sample_id": f"scene-{split.seed}-{index:05d}",
-        }
-        for index in range(split.size)
-    ]
+    return [entry | {"scene_step": split.size, "sample_id": entry["file_name"]} for entry in split.dicts()]
 
 
 def drawn_scene(entry: dict[str, Any], kept_bytes: float = 0.0) -> DrawnScene:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ovrs.palette import Color
 from ovrs.vocabulary import Vocabulary, VocabularyClass
@@ -60,6 +60,18 @@ class SceneSplit:
     seed: int
     size: int
     image_size: int = 256
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """A dict per scene: it names the scene's seed, index and size instead of files."""
+        return [
+            {
+                "file_name": f"scene-{self.seed}-{index:05d}",
+                "scene_seed": self.seed,
+                "scene_index": index,
+                "scene_size": self.image_size,
+            }
+            for index in range(self.size)
+        ]
 
 
 @dataclass(frozen=True)
