@@ -5,6 +5,8 @@
 Reads inference/<data set>/report.json of each run folder. Runs whose names differ only in a trailing _seedN are one group;
 --group-by takes a configuration key instead, read from each run's config.yaml. Deviations are those of a sample (n - 1).
 
+--land-cover gives the table of land-cover papers: overall accuracy, Kappa, mIoU, mean F1, user's accuracy of every class.
+
 Where tools/calibrate.py has chosen a constant for a group, --constants aeroseg=0.5 catseg=1.25 reads the calibrated figures
 from the curves in the reports (TEST.CALIBRATION_GRID), so that nothing need be evaluated again.
 """
@@ -20,7 +22,7 @@ from pathlib import Path
 import yaml
 
 from ovrs.errors import DataError, OvrsError
-from ovrs.evaluation.comparison import FIGURES, as_csv, as_markdown, calibrated, compare, without_seed
+from ovrs.evaluation.comparison import FIGURES, as_csv, as_markdown, calibrated, compare, land_cover, without_seed
 from ovrs.evaluation.runs import Run, read_runs
 from ovrs.files import written_whole
 
@@ -63,7 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--constants", nargs="+", default=[], type=constant, metavar="NAME=C", help="calibration constants of groups"
     )
-    parser.add_argument("--figures", nargs="+", default=list(FIGURES), metavar="NAME", help="names in report.json's summary")
+    columns = parser.add_mutually_exclusive_group()
+    columns.add_argument(
+        "--figures",
+        nargs="+",
+        default=list(FIGURES),
+        metavar="NAME",
+        help="names in report.json's summary, or IoU-, UA-, PA- or F1- and a class",
+    )
+    columns.add_argument(
+        "--land-cover", action="store_true", help="OA, Kappa, mIoU, mean F1 and every class's user's accuracy (UA)"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table there")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write mean, std and n as CSV")
     args = parser.parse_args(arguments)
@@ -75,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if unknown := sorted(set(constants) - names):
             raise DataError(f"--constants: no run belongs to {unknown[0]!r}; the groups are {', '.join(sorted(names))}")
         runs = [calibrated(run, constants[group_of(run)]) if group_of(run) in constants else run for run in runs]
-        groups = compare(runs, args.figures, group_of)
+        groups = land_cover(runs, group_of) if args.land_cover else compare(runs, args.figures, group_of)
         for path, text in ((args.markdown, as_markdown(groups)), (args.csv, as_csv(groups))):
             if path is not None:
                 with written_whole(path) as temporary:

@@ -23,6 +23,9 @@ FIGURES = (
     *("positional-mIoU", "non-positional-mIoU", "N-acc", "T-acc"),
 )
 
+# The summary's figures in tables of land-cover papers, and what they are called there.
+LAND_COVER = {"pACC": "OA", "Kappa": "Kappa", "mIoU": "mIoU", "mF1": "mean F1", "F1-of-means": "F1 of means"}
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -87,6 +90,15 @@ def compare(
     return [
         Group(group, dataset, {name: Spread.of(run.summary.get(name, math.nan) for run in those) for name in known})
         for (group, dataset), those in members.items()
+    ]
+
+
+def land_cover(runs: Sequence[Run], group_of: Callable[[Run], str] = without_seed) -> list[Group]:
+    """Groups as in the tables of land-cover papers: OA, Kappa, mIoU, both means of F1, user's accuracy of every class."""
+    classes = dict.fromkeys(name for run in runs for name in run.summary if name.startswith("UA-"))
+    groups = compare(runs, [*LAND_COVER, *classes], group_of)
+    return [
+        replace(group, figures={LAND_COVER.get(name, name): each for name, each in group.figures.items()}) for group in groups
     ]
 
 

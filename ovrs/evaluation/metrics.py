@@ -61,6 +61,18 @@ def mean_iou(counts: Counts, over: MeanOver, members: Mask | None = None) -> flo
     return mean(np.nan_to_num(measures.iou)[counted])
 
 
+def pixel_accuracy(counts: Counts, members: Mask | None = None) -> float:
+    """Share of the pixels of true classes in ``members`` [N] (all where None) whose prediction is right: overall accuracy.
+
+    A pixel of a member that is predicted as another class is wrong, whichever that is.
+    """
+    hits, truth = np.diagonal(counts), counts.sum(axis=1)
+    if members is not None:
+        hits, truth = hits[members], truth[members]
+    total = int(truth.sum())
+    return 100 * int(hits.sum()) / total if total else math.nan
+
+
 def split_means(
     counts: Counts, first: Mask, over: MeanOver, names: tuple[str, str, str] = ("s-mIoU", "u-mIoU", "h-mIoU")
 ) -> dict[str, float]:
@@ -79,7 +91,7 @@ def overall(counts: Counts) -> dict[str, float]:
     return {
         "fwIoU": float((measures.iou * measures.truth)[present].sum() / total) if total else math.nan,
         "mACC": recall,
-        "pACC": 100 * int(np.trace(counts)) / total if total else math.nan,
+        "pACC": pixel_accuracy(counts),
         "Kappa": kappa(counts),
         "mPrecision": precision,
         "mF1": mean(measures.f1[present]),

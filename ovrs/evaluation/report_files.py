@@ -13,6 +13,7 @@ from typing import Any
 
 from ovrs.evaluation.confusion_picture import confusion_figure
 from ovrs.evaluation.examples import Example, Examples
+from ovrs.evaluation.land_cover import land_cover_lines
 from ovrs.evaluation.reports import SegmentationReport
 from ovrs.evaluation.tables import figure, markdown_table, nulls, plain, relative_names, table_csv
 from ovrs.files import written_whole
@@ -88,6 +89,7 @@ def as_markdown(report: SegmentationReport, dataset_name: str, pictures: dict[st
         for s, member in zip_longest(report.classes, report.members)
     )
     lines += ["", "## Classes", "", *markdown_table(heads, rows, text_columns=len(texts))]
+    lines += ["", "## Land cover", "", *land_cover_lines(report)]
     if report.curve:
         names = list(report.curve[0])
         lines += ["", "## Calibration", "", "Read off this data set's own labels: a constant chosen here is no fair one.", ""]

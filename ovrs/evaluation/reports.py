@@ -31,13 +31,16 @@ CONVENTIONS: dict[MeanOver, str] = {
 # The mean IoU of the other definition, which stands beside the chosen one.
 _OTHER: dict[MeanOver, tuple[str, MeanOver]] = {"present": ("mIoU-0.6", "union"), "union": ("mIoU-present", "present")}
 
+# Classes in which a data set gathers what is none of the others; figures stand with and without them.
+REST_NAMES = (BACKGROUND_NAME, "others", "other")
+
 
 @dataclass(frozen=True)
 class ClassScore:
     """Figures of one class in percent, NaN where it does not occur in the ground truth.
 
-    ``precision`` is NaN where it was never predicted, ``boundary_iou`` where it was not asked for; ``pixels`` are the ground
-    truth's and ``predicted`` the prediction's.
+    ``precision`` (the user's accuracy) is NaN where it was never predicted, ``boundary_iou`` where it was not asked for;
+    ``recall`` is the producer's accuracy; ``pixels`` are the ground truth's and ``predicted`` the prediction's.
     """
 
     name: str
@@ -80,6 +83,7 @@ class SegmentationReport:
         figures = dict(self.summary)
         figures.update({f"IoU-{score.name}": score.iou for score in self.classes})
         figures.update({f"ACC-{score.name}": score.recall for score in self.classes})
+        figures.update({f"UA-{score.name}": score.precision for score in self.classes})
         return OrderedDict(sem_seg=figures)
 
     def notes(self) -> list[str]:
@@ -131,7 +135,7 @@ def build_report(tallies: Tallies, vocabulary: Vocabulary, trained: Sequence[Voc
     members = memberships(vocabulary, trained) if trained else ()
     if members:
         summary |= base_novel_means(counts, members, seen, over)
-    summary |= _without_background(tallies, vocabulary)
+    summary |= _without_rest(tallies, vocabulary)
     summary |= {other: mean_iou(counts, definition)} | metrics.overall(counts)
     boundary = _boundary(tallies)
     if settings.boundary_ratio:
@@ -162,15 +166,20 @@ def _curve(tallies: Tallies, seen: NDArray[np.bool_]) -> tuple[dict[str, float],
     return tuple({"constant": c, "mIoU": mean_iou(counts, over)} | split_means(counts, seen, over) for c, counts in pairs)
 
 
-def _without_background(tallies: Tallies, vocabulary: Vocabulary) -> dict[str, float]:
-    """Mean IoU without the background, be it a class of the data set or a name that none of the classes is."""
-    over = tallies.settings.mean_over
-    foreground = np.array([normalized(cls.name) != BACKGROUND_NAME for cls in vocabulary.classes])
-    if tallies.foreground.counts.any():
-        return {"mIoU-without-background": mean_iou(tallies.foreground.counts, over)}
-    if not foreground.all():
-        return {"mIoU-without-background": mean_iou(tallies.plain.counts, over, foreground)}
-    return {}
+def _without_rest(tallies: Tallies, vocabulary: Vocabulary) -> dict[str, float]:
+    """Mean IoU and accuracy without what is left over, be it a class of the data set or a name that none of the classes is."""
+    over, names = tallies.settings.mean_over, [normalized(cls.name) for cls in vocabulary.classes]
+    figures = {}
+    for rest in REST_NAMES:
+        if rest == BACKGROUND_NAME and tallies.foreground.counts.any():
+            counts, members = tallies.foreground.counts, None
+        elif rest in names:
+            counts, members = tallies.plain.counts, np.array([name != rest for name in names])
+        else:
+            continue
+        figures[f"mIoU-without-{rest}"] = mean_iou(counts, over, members)
+        figures[f"pACC-without-{rest}"] = metrics.pixel_accuracy(counts, members)
+    return figures
 
 
 def _boundary(tallies: Tallies) -> NDArray[np.float64]:

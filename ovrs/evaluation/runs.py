@@ -11,10 +11,16 @@ from typing import Any
 
 from ovrs.errors import DataError
 
+# Names of a class's figures in land-cover papers, and their keys in a report.
+CLASS_FIGURES = {"IoU": "iou", "UA": "precision", "PA": "recall", "F1": "f1"}
+
 
 @dataclass(frozen=True)
 class Run:
-    """One report: the run's ``folder``, its data set, figures by name (NaN where undefined), and its calibration curve."""
+    """One report: the run's ``folder``, its data set, figures by name (NaN where undefined), and its calibration curve.
+
+    Figures of a class go by ``IoU-<class>``, ``UA-`` (user's accuracy), ``PA-`` (producer's) and ``F1-<class>``.
+    """
 
     folder: Path
     dataset: str
@@ -53,11 +59,17 @@ def _read(folder: Path, path: Path) -> Run:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         curve = tuple(_figures(row) for row in content.get("calibration_curve", []))
-        return Run(folder, content.get("dataset", path.parent.name), _figures(content["summary"]), curve)
+        summary = _figures(content["summary"]) | _figures(_of_classes(content.get("classes", [])))
+        return Run(folder, content.get("dataset", path.parent.name), summary, curve)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: not a report of an evaluation ({type(error).__name__}: {error}); evaluate the run again"
         ) from error
+
+
+def _of_classes(scores: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of report.json's ``classes`` by name."""
+    return {f"{name}-{score['name']}": score[key] for score in scores for name, key in CLASS_FIGURES.items()}
 
 
 def _figures(figures: dict[str, Any]) -> dict[str, float]:

@@ -126,9 +126,9 @@ def summary(images, seen, *, over, constant, ratio, background, background_class
             figures["calibrated-mIoU"] = miou(moved, labels, over)
             split(figures, moved, "calibrated-", seen_labels, unseen_labels, over)
     if background and pairs:
-        figures["mIoU-without-background"] = miou(pixels_of(images, seen, among=lambda _: labels), labels, over)
+        without(figures, pixels_of(images, seen, among=lambda _: labels), "background", labels, over)
     elif background_class is not None:
-        figures["mIoU-without-background"] = miou(pairs, [i for i in labels if i != background_class], over)
+        without(figures, pairs, "background", [i for i in labels if i != background_class], over)
     size = len(pairs)
     counts = {label: class_figures(pairs, label) for label in labels}
     present = [label for label in labels if counts[label][1]]
@@ -146,6 +146,28 @@ def summary(images, seen, *, over, constant, ratio, background, background_class
     if ratio:
         figures["bIoU"] = mean([boundary_iou(images, label, ratio) for label in labels])
     return figures
+
+
+def without(figures, pairs, rest, labels, over):
+    """Figures of the classes ``labels``, what is left over not among them."""
+    figures[f"mIoU-without-{rest}"] = miou(pairs, labels, over)
+    own = [true == chosen for true, chosen in pairs if true in labels]
+    figures[f"pACC-without-{rest}"] = 100 * sum(own) / len(own) if own else math.nan
+
+
+def of_class(pairs, label):
+    """A class's IoU, user's and producer's accuracy, F1; NaN where it has no such figure."""
+    common, true, predicted = class_figures(pairs, label)
+    if not true:
+        return dict.fromkeys(("IoU", "UA", "PA", "F1"), math.nan)
+    users = 100 * common / predicted if predicted else math.nan
+    producers = 100 * common / true
+    return {
+        "IoU": 100 * common / (true + predicted - common),
+        "UA": users,
+        "PA": producers,
+        "F1": harmonic(users, producers) if predicted else 0.0,
+    }
 
 
 def spelt(word):

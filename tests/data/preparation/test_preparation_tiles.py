@@ -103,6 +103,9 @@ def test_numbers_become_labels():
     values = np.array([[0, 1], [2, 17]], np.uint8)
     assert from_indices(shifted(17))(encoded(values), "x").tolist() == [[255, 0], [1, 16]]
     assert shifted(2, first=0, ignored=(9,)) == {0: 0, 1: 1, 9: 255}
+    # Two published values may become one class, as a background and an other do.
+    merged = from_indices(shifted(7, ignored=()) | {0: 6})
+    assert merged(encoded(np.array([[0, 1], [6, 7]], np.uint8)), "x").tolist() == [[6, 0], [5, 6]]
 
 
 def test_a_number_of_no_class_is_named_with_its_pixels():
