@@ -38,13 +38,14 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "alone": ("{}",),
 }
 
-
-# Limits that no use meets, but a wrong file does: words in all, with synonyms and background, and characters of one.
+# Limits that no use meets, but a wrong file does: of words in all, with synonyms and background; of characters in a word and in a
+# description.
 MAX_WORDS = 10_000
 MAX_LENGTH = 500
+MAX_DESCRIPTION = 4_000
 
 
-def cleaned(word: object, owner: str) -> str:
+def cleaned(word: object, owner: str, longest: int = MAX_LENGTH) -> str:
     """A word with single spaces; it may be empty.
 
     Raises:
@@ -53,8 +54,8 @@ def cleaned(word: object, owner: str) -> str:
     if not isinstance(word, str):
         raise VocabularyError(f"{owner}: {shortened(word)} is no text")
     word = " ".join(word.split())
-    if len(word) > MAX_LENGTH:
-        raise VocabularyError(f"{owner}: {shortened(word)} has {len(word):,} characters; {MAX_LENGTH} are allowed")
+    if len(word) > longest:
+        raise VocabularyError(f"{owner}: {shortened(word)} has {len(word):,} characters; {longest:,} are allowed")
     hidden = [char for char in word if unicodedata.category(char) in ("Cc", "Cs")]
     if hidden or (word and not any(char.isprintable() and char != " " for char in word)):
         raise VocabularyError(f"{owner}: {word!a} holds U+{ord((hidden or word)[0]):04X}, which cannot be shown; remove it")
@@ -143,19 +144,23 @@ class Background:
 class Vocabulary:
     """Classes in the order of the map's values, and the background policy. Hashable, picklable, immutable.
 
-    The score of a class is that of its best word, or with ``synonyms="mean"`` the mean over its words.
+    The score of a class is that of its best word, or with ``synonyms="mean"`` the mean over its words. ``description`` is what
+    is said of the whole scene, "" where nothing is; a system that reads no descriptions answers as without one.
 
     Raises:
         VocabularyError: no class, more than ``MAX_WORDS`` words, a word given twice (also across synonyms; case and white
-            space do not tell apart), or a class with a threshold and no background for what falls below it.
+            space do not tell apart), a class with a threshold and no background for what falls below it, or a description that
+            is too long or cannot be shown.
     """
 
     classes: tuple[VocabularyClass, ...]
     background: Background = Background()
     synonyms: Synonyms = "max"
+    description: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "description", cleaned(self.description, "the description", MAX_DESCRIPTION))
         if not self.classes:
             raise VocabularyError("the vocabulary is empty; name at least one class")
         if len(self.rows) > MAX_WORDS:
@@ -237,7 +242,7 @@ class Vocabulary:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Vocabulary:
-        """Read a vocabulary file: ``.txt`` (SegEarth's form), ``.json`` (CAT-Seg's form) or ``.yaml`` (ovrs's own).
+        """Read a vocabulary file: ``.txt`` (SegEarth's form), ``.json`` (CAT-Seg's form, or ovrs's) or ``.yaml`` (ovrs's own).
 
         Raises:
             VocabularyError: the file is missing, unreadable, of an unknown kind, empty, or names a class twice.
@@ -258,10 +263,10 @@ class Vocabulary:
         return read_preset(name)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the YAML form, from which :meth:`read` gives an equal vocabulary.
+        """Write ovrs's own form as YAML or JSON, from which :meth:`read` gives an equal vocabulary.
 
         Raises:
-            VocabularyError: the name does not end in ``.yaml`` or ``.yml``, or the file cannot be written.
+            VocabularyError: the name does not end in ``.yaml``, ``.yml`` or ``.json``, or the file cannot be written.
         """
         from ovrs.vocabulary_files import write_vocabulary
 
@@ -271,8 +276,12 @@ class Vocabulary:
         """The same classes under another background policy."""
         return replace(self, background=background)
 
+    def with_description(self, text: str) -> Vocabulary:
+        """The same classes in a scene of which ``text`` is said; "" says nothing."""
+        return replace(self, description=text)
+
     def seen_only(self) -> Vocabulary:
-        """The classes whose labels training sees, in order, under the same background policy."""
+        """The classes whose labels training sees, in order; all else stays."""
         return replace(self, classes=tuple(cls for cls in self.classes if cls.seen))
 
 

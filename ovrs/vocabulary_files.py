@@ -1,4 +1,4 @@
-"""Vocabulary files: a class a line (SegEarth's form), a JSON list (CAT-Seg's form), and YAML with colours and splits."""
+"""Vocabulary files: a class a line (SegEarth's form), a JSON list (CAT-Seg's form), and YAML or JSON with everything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ovrs.vocabulary import Background, Vocabulary, VocabularyClass, class_from_
 
 _PRESETS = Path(__file__).parent / "presets"
 _CLASS_KEYS = {"name", "synonyms", "color", "seen", "threshold"}
-_FILE_KEYS = {"classes", "background", "synonyms", "description"}
+# "purpose" is for people: what the list is for.
+_FILE_KEYS = {"classes", "background", "synonyms", "description", "purpose"}
 _BACKGROUND_KEYS = {"policy", "words", "threshold"}
 # No vocabulary is larger; what is larger takes YAML long to read [bytes].
 _MAX_SIZE = 2 * 2**20
@@ -50,7 +51,7 @@ def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
 def presets() -> dict[str, str]:
     """The ready vocabularies: what each is for, by name."""
     files = sorted(_PRESETS.glob("*.yaml"))
-    return {file.stem: str(yaml.safe_load(file.read_text(encoding="utf-8"))["description"]) for file in files}
+    return {file.stem: str(yaml.safe_load(file.read_text(encoding="utf-8"))["purpose"]) for file in files}
 
 
 def read_preset(name: str) -> Vocabulary:
@@ -65,11 +66,13 @@ def read_preset(name: str) -> Vocabulary:
 
 
 def write_vocabulary(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
-    """Write the YAML form under a temporary name, then rename it into place."""
+    """Write the YAML or JSON form under a temporary name, then rename it into place."""
     path = Path(path)
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        raise VocabularyError(f"{path}: a vocabulary is written as .yaml")
+    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+        raise VocabularyError(f"{path}: a vocabulary is written as .yaml or .json")
     document: dict[str, Any] = {"classes": [_class_to_entry(cls) for cls in vocabulary.classes]}
+    if vocabulary.description:
+        document["description"] = vocabulary.description
     if vocabulary.synonyms != "max":
         document["synonyms"] = vocabulary.synonyms
     background = vocabulary.background
@@ -77,27 +80,24 @@ def write_vocabulary(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> No
         document["background"] = {"policy": background.policy, "threshold": background.threshold}
         if background.words:
             document["background"]["words"] = list(background.words)
+    if path.suffix.lower() == ".json":
+        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    else:
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     try:
         with written_whole(path) as temporary:
-            temporary.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     except OutputError as error:
         raise VocabularyError(str(error)) from error
 
 
 def _from_text(text: str) -> Vocabulary:
     lines = (line.strip() for line in text.splitlines())
-    return _from_lines([line for line in lines if line and not line.startswith("#")])
+    return Vocabulary(tuple(class_from_words(line, r"[,|]") for line in lines if line and not line.startswith("#")))
 
 
 def _from_json(text: str) -> Vocabulary:
-    entries = json.loads(text)
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise VocabularyError('a JSON vocabulary is a list of strings, such as ["ship, boat", "bridge"]')
-    return _from_lines(entries)
-
-
-def _from_lines(lines: list[str]) -> Vocabulary:
-    return Vocabulary(tuple(class_from_words(line, r"[,|]") for line in lines))
+    return _from_document(json.loads(text))
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -113,14 +113,19 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _from_yaml(text: str) -> Vocabulary:
-    document = yaml.load(text, _PlainLoader)
+    return _from_document(yaml.load(text, _PlainLoader))
+
+
+def _from_document(document: object) -> Vocabulary:
     if isinstance(document, list):
         document = {"classes": document}
     if not isinstance(document, dict) or not isinstance(document.get("classes"), list):
-        raise VocabularyError("a YAML vocabulary is a list of classes, or has one under 'classes'")
+        raise VocabularyError("a vocabulary is a list of classes, or has one under 'classes'")
     _refuse_unknown(document, _FILE_KEYS, "the file")
     classes = tuple(class_from_entry(entry) for entry in document["classes"])
-    return Vocabulary(classes, _background_from_entry(document.get("background")), document.get("synonyms", "max"))
+    background = _background_from_entry(document.get("background"))
+    description = "" if document.get("description") is None else document["description"]
+    return Vocabulary(classes, background, document.get("synonyms", "max"), description)
 
 
 def class_from_entry(entry: object) -> VocabularyClass:

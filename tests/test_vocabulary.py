@@ -58,6 +58,30 @@ def test_is_hashable_picklable_and_equal_by_value() -> None:
     assert vocabulary != Vocabulary.parse("bridge,ship|boat")
 
 
+def test_a_description_is_cleaned_and_tells_vocabularies_apart() -> None:
+    plain = Vocabulary.parse("ship|boat,bridge")
+    told = plain.with_description("  a river town\n after a flood ")
+    assert plain.description == "" and told.description == "a river town after a flood"
+    assert told != plain and told == plain.with_description("a river town after a flood")
+    assert len({plain, told, pickle.loads(pickle.dumps(told))}) == 2
+    assert told.with_description(" ") == plain
+    assert (told.names, told.rows) == (plain.names, plain.rows)  # it is no word that a pixel may be
+
+
+def test_a_description_stays_with_other_classes_and_another_background() -> None:
+    vocabulary = Vocabulary((VocabularyClass("a"), VocabularyClass("b", seen=False))).with_description("a town")
+    assert vocabulary.seen_only().description == "a town"
+    assert vocabulary.with_background(Background("threshold")).description == "a town"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a" * 4001, "4,001 characters"), ("bell \a", "U\\+0007"), (None, "is no text"), (3, "is no text")]
+)
+def test_a_description_that_cannot_be_is_refused(text: object, message: str) -> None:
+    with pytest.raises(VocabularyError, match=f"the description: .*{message}"):
+        Vocabulary.parse("ship").with_description(text)  # type: ignore[arg-type]
+
+
 def test_templates_hold_one_place_for_the_name() -> None:
     assert len(TEMPLATES["remote_sensing"]) == 4
     assert all(template.count("{}") == 1 for templates in TEMPLATES.values() for template in templates)
@@ -68,7 +92,8 @@ def test_seen_only_drops_unseen_classes_and_keeps_the_order() -> None:
     assert vocabulary.seen_only().names == ("a", "c")
 
 
-def test_yaml_round_trip_keeps_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["yaml", "json"])
+def test_a_round_trip_keeps_everything(tmp_path: Path, ending: str) -> None:
     vocabulary = Vocabulary(
         (
             VocabularyClass("ship", ("boat", "navire à voile"), (1, 2, 3), seen=False),
@@ -76,11 +101,12 @@ def test_yaml_round_trip_keeps_everything(tmp_path: Path) -> None:
             VocabularyClass("12"),
         ),
         Background("words", ("other", "unknown"), 0.25),
+        description='Un port à marée basse: no ships, "12" quays',
     )
-    path = tmp_path / "words.yaml"
+    path = tmp_path / f"words.{ending}"
     vocabulary.write(path)
     assert Vocabulary.read(path) == vocabulary
-    assert [entry.name for entry in tmp_path.iterdir()] == ["words.yaml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_text_file_is_a_class_a_line(tmp_path: Path) -> None:
@@ -93,6 +119,15 @@ def test_json_file_is_a_list_of_strings(tmp_path: Path) -> None:
     path = tmp_path / "words.json"
     path.write_text(json.dumps(["ship, boat", "bridge"]))
     assert Vocabulary.read(path) == Vocabulary.parse("ship|boat,bridge")
+
+
+def test_a_mapping_says_the_same_as_json_and_as_yaml(tmp_path: Path) -> None:
+    (tmp_path / "words.json").write_text('{"classes": ["ship, boat", {"name": "quay"}], "description": "a port"}')
+    (tmp_path / "words.yaml").write_text("classes: [ship|boat, quay]\ndescription: a port\npurpose: for people alone\n")
+    expected = Vocabulary.parse("ship|boat,quay").with_description("a port")
+    assert Vocabulary.read(tmp_path / "words.json") == Vocabulary.read(tmp_path / "words.yaml") == expected
+    (tmp_path / "empty.yaml").write_text("classes: [ship]\ndescription:\n")
+    assert Vocabulary.read(tmp_path / "empty.yaml").description == ""
 
 
 def test_yaml_accepts_plain_names_and_hex_colours(tmp_path: Path) -> None:
@@ -137,6 +172,8 @@ def test_impossible_background_is_refused(policy: str, words: tuple[str, ...], t
         ("bad.json", b"[1, 2]"),
         ("bad.json", b"[oops"),
         ("bad.json", b'["ship", ""]'),
+        ("bad.json", b'{"classes": ["ship"], "description": ["a", "b"]}'),
+        ("bad.yaml", b"classes: [ship]\ndescription: 0"),
         ("bad.yaml", b"a: [1"),
         ("bad.yaml", b"classes: [{name: ship, colour: 1}]"),
         ("bad.yaml", b"classes: [{name: ship, color: [1, 2, 999]}]"),
@@ -177,7 +214,7 @@ def test_thresholds_and_the_rule_for_synonyms_come_back_from_a_file(tmp_path: Pa
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_every_preset_is_a_vocabulary_with_distinct_colours_of_its_own(name: str) -> None:
     vocabulary = Vocabulary.preset(name)
-    assert vocabulary.num_classes >= 6 and presets()[name]
+    assert vocabulary.num_classes >= 6 and presets()[name] and not vocabulary.description
     colors = [cls.color for cls in vocabulary.classes]
     assert None not in colors and len(set(colors)) == len(colors)
 

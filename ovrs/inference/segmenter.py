@@ -23,6 +23,7 @@ from ovrs.inference.addresses import Remote
 from ovrs.inference.decision import Decision
 from ovrs.inference.devices import choose_device
 from ovrs.inference.grounding import ground
+from ovrs.inference.hints import Hints
 from ovrs.inference.maps import Digest, FileMaps, UnitMaps
 from ovrs.inference.opening import open_scene
 from ovrs.inference.rasters import ImageInput
@@ -67,6 +68,7 @@ class Segmenter:
         work can be resumed.
         """
         self.model = model
+        self.hints = Hints()
         self.in_memory = in_memory
         self.provenance = (("SOFTWARE", f"ovrs {getattr(ovrs, '__version__', '')}".strip()), *provenance)
 
@@ -150,6 +152,7 @@ class Segmenter:
             raise InputError("a sentence has a threshold of its own; leave confidence_threshold out")
         else:
             vocabulary, confidence_threshold = vocabulary.asked(self._is("reads_sentences"))
+        described = self.hints.described(vocabulary.description, read=self._is("reads_descriptions"))
         decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
         polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))
         target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay, polygons=polygons)
@@ -167,7 +170,7 @@ class Segmenter:
                 digest = self._fill(work, scene, plan, vocabulary, decision, progress)
                 maps = UnitMaps(work, plan.units, (scene.height, scene.width))
                 preview = (scene.reduced(digest.preview.labels.shape), digest.preview.labels)
-                facts = () if grounding is None else grounding.facts
+                facts = described if grounding is None else (*described, *grounding.facts)
                 provenance = (*self.provenance, *scene.facts, *decision.facts, *facts)
                 result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance)
                 if grounding is not None:

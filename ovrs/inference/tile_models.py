@@ -17,8 +17,9 @@ from ovrs.vocabulary import Vocabulary
 class TileModel(Protocol):
     """What a :class:`~ovrs.inference.segmenter.Segmenter` asks of a model.
 
-    One that was trained on whole images squeezed to a tile says so by an attribute ``squeezes``, and one that reads sentences,
-    with 0.5 as the border of their scores, by ``reads_sentences``; without these neither is assumed.
+    One that was trained on whole images squeezed to a tile says so by an attribute ``squeezes``, one that reads sentences,
+    with 0.5 as the border of their scores, by ``reads_sentences``, and one that reads what is said of the whole scene by
+    ``reads_descriptions``; without these none is assumed.
     """
 
     tiling: Tiling
@@ -39,6 +40,7 @@ class SystemTiles:
         self.model = model
         self.squeezes = bool(model.fixed_size)
         self.reads_sentences = model.reads_sentences
+        self.reads_descriptions = model.reads_descriptions
         self.tiling = Tiling(side, model.inference.overlap, patch, model.scores_per_patch)
         self.batch = batch or (1 if model.device.type == "cpu" else 8)
 

@@ -59,6 +59,7 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
 
     scores_per_patch = 4  # side of the square of scores that one patch becomes
     reads_sentences = False  # whether it learns from sentences, with 0.5 as the border of what they say
+    reads_descriptions = False  # whether what is said of the whole scene (Vocabulary.description) changes its answer
 
     def __init__(
         self,

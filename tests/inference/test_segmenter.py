@@ -45,6 +45,38 @@ def test_segments_arrays_and_files_alike(tmp_path: Path, quadrants: NDArray[np.u
     assert dict(first.provenance)["SOFTWARE"].startswith("ovrs ")
 
 
+def hints(log: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in log.records if record.message.startswith("hint: ")]
+
+
+def test_a_description_that_the_model_does_not_read_changes_nothing_and_is_hinted_at_once(
+    quadrants: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    segmenter, words = Segmenter(ColorModel()), Vocabulary.parse("red,green,blue")
+    plain = segmenter.segment(quadrants, words)
+    assert not hints(caplog)
+    told = [segmenter.segment(quadrants, words.with_description(text)) for text in ("a town", "a town", "a wood")]
+    assert all(np.array_equal(result.labels, plain.labels) and result.provenance == plain.provenance for result in told)
+    assert len(hints(caplog)) == 1 and "the description" in hints(caplog)[0]
+
+
+def test_a_model_that_reads_descriptions_is_given_them_and_the_map_says_so(
+    quadrants: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Reader(ColorModel):
+        reads_descriptions = True
+
+        def score(self, tiles: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+            scores = super().score(tiles, vocabulary)
+            return scores.flip(1) if vocabulary.description == "a town" else scores
+
+    segmenter, words = Segmenter(Reader()), Vocabulary.parse("red,green,blue")
+    plain, told = (segmenter.segment(quadrants, words.with_description(text)) for text in ("", "a town"))
+    assert (plain.labels[0, 0], told.labels[0, 0]) == (0, 2)
+    assert dict(told.provenance)["DESCRIPTION"] == "a town" and "DESCRIPTION" not in dict(plain.provenance)
+    assert not hints(caplog)
+
+
 def test_nodata_has_no_class_and_no_confidence(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
     quadrants[:20, :20] = 0
     Image.fromarray(quadrants).save(tmp_path / "a.png")
