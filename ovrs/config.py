@@ -15,6 +15,7 @@ import yaml
 from detectron2.config import CfgNode, get_cfg
 
 from ovrs.config_referring import add_referring_keys
+from ovrs.config_scenes import add_scene_keys
 from ovrs.config_systems import add_system_keys
 from ovrs.errors import ConfigError
 
@@ -24,6 +25,7 @@ def add_ovrs_config(cfg: CfgNode) -> None:
     _add_model(cfg)
     add_system_keys(cfg.MODEL)
     _add_training(cfg)
+    add_scene_keys(cfg)
     _add_inference(cfg)
     add_referring_keys(cfg)
 
@@ -186,13 +188,6 @@ def _add_training(cfg: CfgNode) -> None:
     cfg.DATASETS.DRAW_SYNONYMS = False
     # In evaluation a class scores by the best of its synonyms; otherwise by its name alone.
     cfg.DATASETS.TEST_SYNONYMS = False
-    # Procedural scenes: how many there are of each split (they are drawn from seed and index).
-    cfg.DATASETS.SCENES = CfgNode()
-    cfg.DATASETS.SCENES.TRAIN_SIZE = 20000
-    cfg.DATASETS.SCENES.VAL_SIZE = 64
-    cfg.DATASETS.SCENES.IMAGE_SIZE = 256
-    # Memory in GiB that each process which reads images may fill with scenes it has drawn; 0 = every scene is drawn again.
-    cfg.DATASETS.SCENES.KEPT_GIB = 1.0
 
     cfg.INPUT.FORMAT = "RGB"
     # Training: the shortest edge is resized to one of MIN_SIZE_TRAIN (0 = as it is), then a square of CROP_SIZE is cut.

@@ -15,12 +15,15 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from ovrs.data.description import TASKS, find_description, naming_file, read_description, read_document
+from ovrs.data.captions import add_captions
+from ovrs.data.description import TASKS, find_description, read_description, read_document
 from ovrs.data.masks import MaskEncoding
 from ovrs.data.referring.catalog import is_referring, referring_names, register_references
 from ovrs.data.referring.description import described_references
+from ovrs.data.refused import naming_file
 from ovrs.data.root import data_root
-from ovrs.data.table import DATA_SETS, DataSet, Layout, SceneSplit, Split
+from ovrs.data.sar.encoding import SarEncoding
+from ovrs.data.table import DATA_SETS, NO_PARTNERS, DataSet, Layout, SceneSplit, Split
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
 
@@ -46,14 +49,16 @@ _registered: dict[str, Registered] = {}
 def list_files(known: Registered, layout: Layout) -> list[dict[str, Any]]:
     """Detectron2's dicts (``file_name``, ``sem_seg_file_name``) of a split, in the order of the file names.
 
-    Whether the masks are there is not looked at.
+    Where the data set has them also ``sar_file_names`` (the image's own file where its bands hold SAR), and
+    ``description_file_name`` or ``description``. Whether masks and SAR files are there is not looked at.
 
     Raises:
-        DataError: a folder is missing or holds no image.
+        DataError: a folder is missing or holds no image, or descriptions are none.
     """
     root, title = data_root(), known.row.title
     images, masks = root / layout.images, root / layout.masks
-    for folder in (images, masks):
+    folders = [images, masks, *([root / layout.sar] if layout.sar else [])]
+    for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{title}: no folder {folder}{_way_out(known, layout)}")
     suffix = layout.image_suffix.lower()
@@ -65,10 +70,18 @@ def list_files(known: Registered, layout: Layout) -> list[dict[str, Any]]:
     found = [path for place, path in enumerate(found) if layout.takes(place, path.name)]
     if not found:
         raise DataError(f"{title}: hold_out leaves no image of {images} for {known.split}; see {known.origin}")
-    return [
-        {"file_name": str(path), "sem_seg_file_name": str(masks / f"{path.name[: -len(suffix)]}{layout.mask_suffix}")}
-        for path in found
+    stems = [path.name[: -len(suffix)] for path in found]
+    entries: list[dict[str, Any]] = [
+        {"file_name": str(path), "sem_seg_file_name": str(masks / f"{stem}{layout.mask_suffix}")}
+        for path, stem in zip(found, stems, strict=True)
     ]
+    if known.row.sar is not None:
+        for entry, stem in zip(entries, stems, strict=True):
+            beside = [str(root / layout.sar / f"{stem}{ending}") for ending in layout.sar_suffixes]
+            entry["sar_file_names"] = beside or [entry["file_name"]]
+    if layout.descriptions:
+        add_captions(entries, root / layout.descriptions, stems)
+    return entries
 
 
 def _way_out(known: Registered, layout: Layout) -> str:
@@ -109,14 +122,16 @@ def load_split(dataset_name: str) -> list[dict[str, Any]]:
     """The dicts of a data set of the table or of a description, as Detectron2's catalog gives them.
 
     Raises:
-        DataError: a folder is missing or holds no image, or an image has no mask.
+        DataError: a folder is missing or holds no image, or an image has no mask or lacks a SAR file.
     """
     entries = list_entries(dataset_name)
     masks = [entry["sem_seg_file_name"] for entry in entries if "sem_seg_file_name" in entry]
-    lacking = [mask for mask in masks if not os.path.isfile(mask)]
-    if lacking:
-        title = _registered[dataset_name].row.title
-        raise DataError(f"{title}: {len(lacking)} of {len(entries)} images have no mask, the first being {lacking[0]}")
+    partners = [path for entry in entries for path in entry.get("sar_file_names", ())]
+    for files, lacking_what in ((masks, "mask"), (partners, "SAR file")):
+        if lacking := [file for file in files if not os.path.isfile(file)]:
+            title = _registered[dataset_name].row.title
+            count = f"{len(lacking)} of {len(entries)} images have no {lacking_what}"
+            raise DataError(f"{title}: {count}, the first being {lacking[0]}")
     return entries
 
 
@@ -153,6 +168,12 @@ def encoding_of(dataset_name: str) -> MaskEncoding:
     """How the masks of a registered data set name its classes; labels from 0 where others registered it."""
     known = _registered.get(dataset_name)
     return known.encoding if known else MaskEncoding.of_labels(vocabulary_of(dataset_name).num_classes)
+
+
+def sar_of(dataset_name: str) -> SarEncoding | None:
+    """How the SAR partners of a registered data set's images are encoded; None where it has none in files."""
+    known = _registered.get(dataset_name)
+    return known.row.sar if known else None
 
 
 def registered() -> list[str]:

@@ -16,13 +16,14 @@ from detectron2.config import CfgNode
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ovrs.data.catalog import encoding_of, left_out, list_entries, register_files, vocabulary_of
+from ovrs.data.catalog import encoding_of, left_out, list_entries, register_files, sar_of, vocabulary_of
+from ovrs.data.entries import read_entry
 from ovrs.data.loaders import check_task, dataset_dicts
-from ovrs.data.mapper import read_entry
 from ovrs.data.problems import SHOWN, Problem, common_sizes, problem_lines
 from ovrs.data.referring.catalog import as_dict, read_split, registered_references
 from ovrs.data.referring.check import ReferenceCheck, ReferenceFinding, look_at_reference
 from ovrs.data.referring.table import ReferenceFile
+from ovrs.data.sar.grids import PairError
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.data.workers import worker_count
 from ovrs.errors import ConfigError, DataError
@@ -38,11 +39,21 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Finding:
-    """What one image and its mask hold: width and height in pixels, pixels of each label [256], and what is wrong."""
+    """What one image and its partners hold.
+
+    Attributes:
+        size: width and height in pixels; None where they could not be read.
+        counts: pixels of each label [256].
+        problems: what is wrong.
+        measured: share (0..1) of the pixels of which its SAR has a value; None without SAR.
+        described: whether something is said of it; None where the data set describes none.
+    """
 
     size: tuple[int, int] | None
     counts: NDArray[np.int64]
     problems: tuple[Problem, ...]
+    measured: float | None = None
+    described: bool | None = None
 
 
 @dataclass
@@ -56,6 +67,8 @@ class DataCheck:
         images: in how many images each class occurs.
         leaking: unseen classes of which a training nevertheless sees labels.
         left_out: files among the images that are not read; a note, since a folder may serve other ends too.
+        measured: of each image with SAR, the share of pixels that has a value.
+        described: of each image of a data set with descriptions, whether it has one.
     """
 
     name: str
@@ -66,6 +79,8 @@ class DataCheck:
     looked_at: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+    measured: list[float] = field(default_factory=list)
+    described: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pixels = np.zeros(self.vocabulary.num_classes + 1, dtype=np.int64)
@@ -80,6 +95,8 @@ class DataCheck:
         self.pixels += np.append(classes, finding.counts[IGNORE_LABEL])
         self.images += classes > 0
         self.problems.extend(finding.problems)
+        self.measured += [] if finding.measured is None else [finding.measured]
+        self.described += [] if finding.described is None else [finding.described]
 
     @property
     def absent(self) -> list[str]:
@@ -93,6 +110,10 @@ class DataCheck:
             lines += self._class_lines()
             if self.absent:
                 lines.append(f"  never occurs: {', '.join(self.absent)}")
+        if self.measured:
+            lines.append(f"  SAR of {len(self.measured):,} images, measured in {np.mean(self.measured):.2%} of their pixels")
+        if self.described:
+            lines.append(f"  descriptions of {sum(self.described):,} of {len(self.described):,} images")
         if self.leaking:
             lines.append(f"  {_leak(self.leaking)}")
         if self.left_out:
@@ -162,11 +183,16 @@ def look_at(entry: dict[str, Any]) -> Finding:
     counts = np.zeros(256, dtype=np.int64)
     if "sem_seg_file_name" in entry and not os.path.isfile(mask):
         return Finding(None, counts, (Problem("image without mask", f"{entry['file_name']}: no {mask}"),))
+    if lacking := [path for path in entry.get("sar_file_names", ()) if not os.path.isfile(path)]:
+        return Finding(None, counts, (Problem("image without SAR", f"{entry['file_name']}: no {' and no '.join(lacking)}"),))
     encoding = encoding_of(name)
     try:
-        image, codes = read_entry(entry, encoding.kind)
+        read = read_entry(entry, encoding.kind, sar_of(name))
+    except PairError as error:
+        return Finding(None, counts, (Problem("image and SAR on different grids", str(error)),))
     except DataError as error:
         return Finding(None, counts, (Problem("file that cannot be read", str(error)),))
+    image, codes = read.image, read.codes
     labels, unknown = encoding.decode(codes)
     problems = [
         Problem("value that no class has", f"{mask}: {encoding.show(code)} on {count:,} pixels (known: {encoding.summary()})")
@@ -176,7 +202,11 @@ def look_at(entry: dict[str, Any]) -> Finding:
     if codes.shape != image.shape[:2]:
         sizes = f"{size[0]} x {size[1]} pixels, its mask {codes.shape[1]} x {codes.shape[0]}"
         problems.append(Problem("image and mask of different size", f"{entry['file_name']}: {sizes}"))
-    return Finding(size, np.bincount(labels.reshape(-1), minlength=256), tuple(problems))
+    measured = None if read.sar is None else 1.0 - float(np.isnan(read.sar).all(axis=0).mean())
+    if measured == 0.0:
+        problems.append(Problem("SAR without any measurement", f"{entry['file_name']}: {' '.join(entry['sar_file_names'])}"))
+    described = None if read.description is None else bool(read.description)
+    return Finding(size, np.bincount(labels.reshape(-1), minlength=256), tuple(problems), measured, described)
 
 
 def _names(cfg: CfgNode) -> list[str]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,19 @@ import yaml
 
 import ovrs
 from ovrs.data.masks import KINDS, Kind, MaskEncoding, pack_color
+from ovrs.data.refused import RefusedError, naming_file, refuse_unknown
 from ovrs.data.root import resolved
+from ovrs.data.sar.described import check_channels, described_sar
 from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, DataSet, HoldOut, Layout, Split
-from ovrs.errors import ConfigError, VocabularyError
+from ovrs.errors import ConfigError
 from ovrs.vocabulary import Vocabulary, VocabularyClass
 from ovrs.vocabulary_files import class_from_entry, read_color, read_vocabulary
 
-_KEYS = {"task", "name", "title", "classes", "values", "masks", "ignore", "train", "val", "hold_out"}
+_KEYS = {"task", "name", "title", "classes", "values", "masks", "ignore", "train", "val", "hold_out", "sar"}
 _KEYS |= {"source", "licence", "citation"}
 _SPLIT_KEYS = {"images", "masks", "image_suffix", "mask_suffix"}
+# Of what may stand beside images: SAR of the same places, and what is said of them.
+_PARTNER_KEYS = {"sar", "sar_suffix", "descriptions"}
 
 # What a data set is for, the first unless its description says so: a class for every pixel, or sentences with masks (see
 # :mod:`ovrs.data.referring.description`).
@@ -46,13 +48,6 @@ class Description:
 
     row: DataSet
     encoding: MaskEncoding
-
-
-class RefusedError(Exception):
-    """A key, its value and what is wrong with it; :func:`naming_file` adds the file."""
-
-    def __init__(self, key: str, value: object, wanted: str) -> None:
-        super().__init__(f"{key} is {value!r}; {wanted}")
 
 
 def find_description(path: str | os.PathLike[str]) -> Path:
@@ -94,15 +89,6 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-@contextmanager
-def naming_file(path: Path) -> Iterator[None]:
-    """Turn what is refused into a ConfigError that names the file."""
-    try:
-        yield
-    except (VocabularyError, RefusedError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
 def _description(document: dict[str, Any], path: Path) -> Description:
     refuse_unknown(document, _KEYS)
     name = name_of(document, path)
@@ -114,6 +100,14 @@ def _description(document: dict[str, Any], path: Path) -> Description:
     splits: dict[Split, Layout] = {split: _layout(document[split], split, path.parent) for split in SPLITS if split in document}
     if not splits:
         raise RefusedError("train", None, "say where the images and masks are, under train, val or both")
+    sar = described_sar(document["sar"]) if "sar" in document else None
+    for split, layout in splits.items():
+        if layout.sar and sar is None:
+            raise RefusedError(
+                f"{split}.sar", layout.sar, "say what its values are, as in sar: {scale: db} beside train and val"
+            )
+        if sar is not None:
+            check_channels(sar, max(len(layout.sar_suffixes), 1))
     if "hold_out" in document:
         splits = _parted(splits, document["hold_out"])
     row = DataSet(
@@ -125,6 +119,7 @@ def _description(document: dict[str, Any], path: Path) -> Description:
         source=text_of(document, "source", str(path)),
         licence=text_of(document, "licence", "not stated"),
         citation=text_of(document, "citation", "not stated"),
+        sar=sar,
     )
     return Description(row, MaskEncoding(kind, codes, _ignored(document.get("ignore"), kind, codes)))
 
@@ -213,7 +208,7 @@ def _code(entry: object, kind: Kind, key: str) -> int:
 def _layout(entry: object, split: str, folder: Path) -> Layout:
     if not isinstance(entry, dict):
         raise RefusedError(split, entry, "give the folders as images: FOLDER and masks: FOLDER")
-    refuse_unknown(entry, _SPLIT_KEYS, f"{split}.")
+    refuse_unknown(entry, _SPLIT_KEYS | _PARTNER_KEYS, f"{split}.")
     texts = {}
     for key in _SPLIT_KEYS:
         value = entry.get(key, ".png" if key.endswith("suffix") else None)
@@ -222,7 +217,37 @@ def _layout(entry: object, split: str, folder: Path) -> Layout:
         texts[key] = value
     for key in ("images", "masks"):
         texts[key] = resolved(texts[key], folder)
-    return Layout(texts["images"], texts["masks"], texts["image_suffix"], texts["mask_suffix"])
+    for key in ("sar", "descriptions"):
+        texts[key] = _partner_place(entry[key], f"{split}.{key}", folder) if key in entry else ""
+    return Layout(
+        images=texts["images"],
+        masks=texts["masks"],
+        image_suffix=texts["image_suffix"],
+        mask_suffix=texts["mask_suffix"],
+        sar=texts["sar"],
+        sar_suffixes=_sar_suffixes(entry, split, texts["image_suffix"]),
+        descriptions=texts["descriptions"],
+    )
+
+
+def _partner_place(value: object, key: str, folder: Path) -> str:
+    if not isinstance(value, str) or not value:
+        files = " of .txt files, or a file of JSON lines" if key.endswith("descriptions") else ""
+        raise RefusedError(key, value, f"give a folder{files}")
+    return resolved(value, folder)
+
+
+def _sar_suffixes(entry: dict[str, Any], split: str, standard: str) -> tuple[str, ...]:
+    """How SAR files end, one ending a file of each image; the images' own where the description does not say."""
+    key, value = f"{split}.sar_suffix", entry.get("sar_suffix", standard)
+    if "sar" not in entry:
+        if "sar_suffix" in entry:
+            raise RefusedError(key, value, f"it needs the folder, under {split}.sar")
+        return ()
+    suffixes = tuple(value) if isinstance(value, list) else (value,)
+    if not suffixes or not all(isinstance(suffix, str) and suffix for suffix in suffixes) or len(set(suffixes)) < len(suffixes):
+        raise RefusedError(key, value, "give a text, or a list of different ones, as [_VV.tif, _VH.tif]")
+    return suffixes
 
 
 def _parted(splits: dict[Split, Layout], entry: object) -> dict[Split, Layout]:
@@ -254,10 +279,3 @@ def text_of(document: dict[str, Any], key: str, standard: str) -> str:
     if not isinstance(value, str):
         raise RefusedError(key, value, "give a text")
     return value
-
-
-def refuse_unknown(mapping: dict[Any, Any], known: set[str], prefix: str = "") -> None:
-    """Raise RefusedError for a key that is not ``known``."""
-    for key, value in mapping.items():
-        if key not in known:
-            raise RefusedError(f"{prefix}{key}", value, f"there is no such key; there are {', '.join(sorted(known))}")

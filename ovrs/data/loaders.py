@@ -22,7 +22,7 @@ from ovrs.data.referring.catalog import one_sentence_each
 from ovrs.data.referring.mapper import ReferringMapper
 from ovrs.data.referring.scenes import scene_references
 from ovrs.data.referring.table import SCENES_REFER
-from ovrs.data.table import DATA_SETS, SCENES, SceneSplit
+from ovrs.data.table import DATA_SETS, NO_PARTNERS, SCENES, ScenePartners, SceneSplit
 from ovrs.data.workers import Loader
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import VocabularyClass
@@ -32,7 +32,8 @@ def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
     """The dicts of a registered data set, each with its ``dataset_name``; scenes as many and as large as configured.
 
     Raises:
-        ConfigError: a description in ``DATASETS.FILES`` is wrong, or the data set is not for ``DATASETS.TASK``.
+        ConfigError: a description in ``DATASETS.FILES`` is wrong, the data set is not for ``DATASETS.TASK``, or a key of
+            ``DATASETS.SCENES`` cannot work.
         DataError: an unknown data set, or one whose files are missing.
     """
     register_files(cfg.DATASETS.FILES)
@@ -41,6 +42,10 @@ def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
     if not referring:
         vocabulary_of(name)
     scenes = _scene_split(cfg, name)
+    if scenes and referring and scenes.partners != replace(NO_PARTNERS, cloud_cover=scenes.partners.cloud_cover):
+        raise ConfigError(
+            "DATASETS.SCENES: SAR, DESCRIPTIONS and CLOUDY_SHARE are for DATASETS.TASK segmentation; leave them out"
+        )
     listed = scene_references if referring else SceneSplit.dicts
     entries = listed(scenes) if scenes else DatasetCatalog.get(name)
     if not entries:
@@ -86,7 +91,21 @@ def _scene_split(cfg: CfgNode, name: str) -> SceneSplit | None:
     if not isinstance(place, SceneSplit):
         return None
     keys = cfg.DATASETS.SCENES
-    return replace(place, size=keys.TRAIN_SIZE if split == "train" else keys.VAL_SIZE, image_size=keys.IMAGE_SIZE)
+    size = keys.TRAIN_SIZE if split == "train" else keys.VAL_SIZE
+    return replace(place, size=size, image_size=keys.IMAGE_SIZE, partners=_scene_partners(keys))
+
+
+def _scene_partners(keys: CfgNode) -> ScenePartners:
+    """What ``DATASETS.SCENES`` asks for beside image and labels, checked."""
+    cover = tuple(keys.CLOUD_COVER)
+    for key, value, fits, wanted in (
+        ("SAR", keys.SAR, keys.SAR in ("", "db", "8bit"), '"" for none, db or 8bit'),
+        ("CLOUDY_SHARE", keys.CLOUDY_SHARE, 0 <= keys.CLOUDY_SHARE <= 1, "a share of 0..1"),
+        ("CLOUD_COVER", cover, len(cover) == 2 and 0 < cover[0] <= cover[-1] <= 1, "the least and the most, as (0.3, 0.8)"),
+    ):
+        if not fits:
+            raise ConfigError(f"DATASETS.SCENES.{key} is {value!r}; it must be {wanted}")
+    return ScenePartners(keys.SAR, keys.DESCRIPTIONS, float(keys.CLOUDY_SHARE), (float(cover[0]), float(cover[1])))
 
 
 def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: int = 0) -> Iterable[Batch]:

@@ -12,20 +12,16 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import transforms as T
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from ovrs.data.augmentation import build_augmentations
-from ovrs.data.catalog import encoding_of, vocabulary_of
+from ovrs.data.catalog import encoding_of, sar_of, vocabulary_of
+from ovrs.data.entries import read_entry, shown_size
 from ovrs.data.folds import evaluated_classes, trained_classes
-from ovrs.data.masks import Kind, MaskEncoding, read_codes
+from ovrs.data.masks import MaskEncoding
+from ovrs.data.sar.geometry import moved_as_image
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
-
-# Modes of more than 8 bits a channel. Pillow turns them to RGB by cutting off, which leaves most of an image white or black.
-_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
-# Drawing a scene costs ten times what reading and augmenting one does, so each process keeps what it has drawn.
-_kept_scenes: dict[tuple[int, int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 
 
 class SegmentationMapper:
@@ -33,11 +29,14 @@ class SegmentationMapper:
 
     In: ``file_name`` and ``sem_seg_file_name``, or ``scene_seed``, ``scene_index`` and ``scene_size``; and ``dataset_name``,
     which says the vocabulary. Out: ``image`` uint8 [3, H, W] RGB, ``sem_seg`` int64 [H, W] (indices of ``vocabulary``, 255
-    ignored), ``vocabulary``, ``height`` and ``width`` in pixels, ``file_name``.
+    ignored), ``vocabulary``, ``height`` and ``width`` in pixels, ``file_name``; of a data set with SAR ``sar`` float32
+    [S, H, W] (dB, or 0..255 where it says so; NaN where nothing was measured), of one with descriptions ``description``,
+    what is said of the whole image ("" for nothing).
 
     Args:
         is_train: augment, and keep only the classes that ``train_classes`` names; otherwise the image stays as it is.
-        augmentations: geometric ones change image and labels alike.
+        augmentations: geometric ones change image, labels and SAR alike, those of colour the image only. A description stays
+            what it is, also where a crop leaves out what it names.
         train_classes: ``all``, or ``seen``: labels of unseen classes become ignored, the others are renumbered.
         keep_synonyms: leave the classes their synonyms (to draw from, or to score by the best); otherwise the name alone.
         hidden: names of seen classes that a fold hides (see :mod:`ovrs.data.folds`).
@@ -85,11 +84,12 @@ class SegmentationMapper:
         """Read, augment and renumber one entry.
 
         Raises:
-            DataError: a file cannot be read, sizes of image and labels differ, or a label is no class of the data set.
+            DataError: a file cannot be read, image and labels or SAR do not fit, or a label is no class of the data set.
         """
         own = vocabulary_of(entry["dataset_name"])
         encoding = encoding_of(entry["dataset_name"])
-        image, codes = read_entry(entry, encoding.kind, kept_bytes=self.kept_bytes)
+        read = read_entry(entry, encoding.kind, sar_of(entry["dataset_name"]), kept_bytes=self.kept_bytes)
+        image, codes = read.image, read.codes
         if image.shape[:2] != codes.shape:
             raise DataError(f"{entry['file_name']} is {shown_size(image)}, but its labels are {shown_size(codes)}")
         labels, unknown = encoding.decode(codes)
@@ -98,8 +98,11 @@ class SegmentationMapper:
         choice = self.train_classes if self.is_train else "evaluated"
         vocabulary, table = renumbering(own, choice, synonyms=self.keep_synonyms, hidden=self.hidden)
         sample = T.AugInput(image, sem_seg=table[labels])
-        self.augmentations(sample)
+        transforms = self.augmentations(sample)
         image, labels = sample.image, sample.sem_seg
+        partners: dict[str, Any] = {} if read.description is None else {"description": read.description}
+        if read.sar is not None:
+            partners["sar"] = torch.from_numpy(moved_as_image(read.sar, transforms))
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "sem_seg": torch.from_numpy(labels.astype(np.int64)),
@@ -107,6 +110,7 @@ class SegmentationMapper:
             "height": image.shape[0],
             "width": image.shape[1],
             "file_name": entry["file_name"],
+            **partners,
         }
 
 
@@ -155,41 +159,6 @@ def renumbering(
     return Vocabulary(tuple(cls if synonyms else replace(cls, synonyms=()) for cls in kept.values())), table
 
 
-def read_entry(entry: dict[str, Any], kind: Kind, *, kept_bytes: float = 0.0) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
-    """Image [H, W, 3] RGB and the codes [H, W] of its mask (see :class:`MaskEncoding`), from files or drawn.
-
-    Args:
-        kept_bytes: a drawn scene is kept for the next time as long as all that are kept take no more than this.
-    """
-    if "scene_seed" in entry:
-        from ovrs.data.scenes import draw_scene
-
-        key = (entry["scene_seed"], entry["scene_index"], entry["scene_size"])
-        if key in _kept_scenes:
-            return _kept_scenes[key]
-        scene = draw_scene(key[0], key[1], size=key[2])
-        if (len(_kept_scenes) + 1) * (scene.image.nbytes + scene.labels.nbytes) <= kept_bytes:
-            _kept_scenes[key] = scene.image, scene.labels
-        return scene.image, scene.labels
-    return read_rgb(entry["file_name"]), read_codes(entry["sem_seg_file_name"], kind)
-
-
-def read_rgb(path: str) -> NDArray[np.uint8]:
-    """An 8-bit image as RGB [H, W, 3], turned as its EXIF tag says.
-
-    Raises:
-        DataError: the file cannot be read, or has more than 8 bits a channel.
-    """
-    try:
-        with Image.open(path) as file:
-            mode = file.mode
-            if mode not in _DEEP_MODES:
-                return np.array(ImageOps.exif_transpose(file).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not readable as an image: {error}") from error
-    raise DataError(f"{path}: has more than 8 bits a channel (mode {mode}); stretch it to 8 bits first")
-
-
 def unknown_codes(unknown: dict[int, int], encoding: MaskEncoding, entry: dict[str, Any]) -> DataError:
     """The error of a mask with codes that no class has; ``unknown`` says on how many pixels each is."""
     code, count = next(iter(unknown.items()))
@@ -209,8 +178,3 @@ def draw_synonyms(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
             pairs = zip(vocabulary.classes, words, strict=True)
             drawn[vocabulary] = Vocabulary(tuple(replace(cls, name=word, synonyms=()) for cls, word in pairs))
     return [{**entry, "vocabulary": drawn[entry["vocabulary"]]} for entry in batch]
-
-
-def shown_size(image: NDArray) -> str:
-    """Width and height of an image [H, W, ...] in words."""
-    return f"{image.shape[1]} x {image.shape[0]} pixels"

@@ -9,8 +9,9 @@ from PIL import Image
 from ovrs.config import add_ovrs_config
 from ovrs.data.augmentation import QuarterTurnTransform, build_augmentations
 from ovrs.data.crops import RandomSquareCrop
+from ovrs.data.entries import read_rgb
 from ovrs.data.loaders import build_test_loader, build_train_loader, dataset_dicts
-from ovrs.data.mapper import SegmentationMapper, draw_synonyms, read_rgb
+from ovrs.data.mapper import SegmentationMapper, draw_synonyms
 from ovrs.data.table import DATA_SETS
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
@@ -249,17 +250,17 @@ def test_settings_that_cannot_work_are_named(cfg, key, value):
 
 def test_a_scene_is_drawn_once_as_long_as_memory_lasts(monkeypatch, cfg):
     import ovrs.data.scenes as scenes
-    from ovrs.data import mapper
+    from ovrs.data import entries as reading
 
     drawn = []
     original = scenes.draw_scene
     monkeypatch.setattr(scenes, "draw_scene", lambda *args, **keys: drawn.append(args) or original(*args, **keys))
-    monkeypatch.setattr(mapper, "_kept_scenes", {})
+    monkeypatch.setattr(reading, "_kept_scenes", {})
     each = 4 * 32 * 32  # bytes: three channels and the labels
     entries = [{"scene_seed": 5, "scene_index": index, "scene_size": 32} for index in (0, 1, 0, 2, 2)]
-    first, other, again, *_ = (mapper.read_entry(entry, "index", kept_bytes=2 * each) for entry in entries)
-    assert drawn == [(5, 0), (5, 1), (5, 2), (5, 2)] and len(mapper._kept_scenes) == 2
-    assert (first[0] == again[0]).all() and not (first[0] == other[0]).all()
+    first, other, again, *_ = (reading.read_entry(entry, "index", kept_bytes=2 * each) for entry in entries)
+    assert drawn == [(5, 0), (5, 1), (5, 2), (5, 2)] and len(reading._kept_scenes) == 2
+    assert (first.image == again.image).all() and not (first.image == other.image).all()
     cfg.DATASETS.SCENES.KEPT_GIB = 3 * each / 2**30
     assert SegmentationMapper(cfg, True).kept_bytes == 3 * each
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ovrs.data.description import RefusedError, name_of, refuse_unknown, text_of
+from ovrs.data.description import name_of, text_of
 from ovrs.data.referring.table import REFERRING_SPLITS, ReferenceFile, ReferringSet
+from ovrs.data.refused import RefusedError, refuse_unknown
 from ovrs.data.root import resolved
 
 _KEYS = {"task", "name", "title", "root", *REFERRING_SPLITS, "source", "licence", "citation"}

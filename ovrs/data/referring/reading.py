@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ovrs.data.mapper import read_rgb, shown_size
+from ovrs.data.entries import read_rgb, shown_size
 from ovrs.data.referring.masks import read_mask
 from ovrs.data.referring.polygons import filled
 from ovrs.errors import DataError

@@ -6,6 +6,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_SKY = 7  # the purpose of a scene's stream that its sky is drawn from
+
+
+def drawn_sky(seed: int, index: int, share: float, cover: tuple[float, float]) -> float:
+    """The share (0..1) of scene ``index`` of the series ``seed`` that clouds cover: 0 for all but a ``share`` of the scenes.
+
+    Args:
+        share: of the scenes (0..1); a cloudy scene stays cloudy as it grows.
+        cover: the least and the most that clouds cover of a cloudy scene.
+    """
+    if share <= 0.0:
+        return 0.0
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index], spawn_key=(_SKY,))))
+    chance, amount = float(rng.random()), float(rng.uniform(*cover))
+    return amount if chance < share else 0.0
+
 
 def cloud_cover(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Opacity from 0 to 1 of clouds whose dense parts and rims cover about ``share`` of the image: ``float32 [H, W]``."""

@@ -70,8 +70,12 @@ def backscatter(
 def view(power: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Decibels from ``VIEW_DB`` stretched over 0..255: ``uint8 [H, W]``."""
     low, high = VIEW_DB
-    decibels = 10.0 * np.log10(np.maximum(power, 1e-6))
-    return np.clip((decibels - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+    return np.clip((decibels(power) - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+
+
+def decibels(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intensity in decibels, -60 at least: ``float32 [H, W]``."""
+    return np.asarray(10.0 * np.log10(np.maximum(power, np.float32(1e-6))), np.float32)
 
 
 def _surfaces(image: NDArray[np.uint8], labels: NDArray[np.uint8], gsd: float, rng: np.random.Generator) -> np.ndarray:

@@ -19,7 +19,7 @@ from ovrs.data.scenes.fields import snow
 from ovrs.data.scenes.instances import Instance, instance_map, list_instances
 from ovrs.data.scenes.palette import Palette
 from ovrs.data.scenes.places import COASTAL, PLACES, WARM
-from ovrs.data.scenes.radar import backscatter, view
+from ovrs.data.scenes.radar import backscatter, decibels, view
 from ovrs.data.scenes.site import Site
 from ovrs.data.scenes.words import describe
 
@@ -74,6 +74,11 @@ class Scene:
         return describe(self.labels, self.instances, self.things, self.setting, self.plan.snow, self.stream(1))
 
     @cached_property
+    def summary(self) -> str:
+        """As ``description``, but it says nowhere where a thing is: it stays true when the image is mirrored or turned."""
+        return describe(self.labels, self.instances, self.things, self.setting, self.plan.snow, self.stream(1), places=False)
+
+    @cached_property
     def expressions(self) -> tuple[Expression, ...]:
         """Up to eight phrases that fit one instance each, with its mask."""
         return refer(self.labels, self.instances, self.things, self.stream(2))
@@ -82,6 +87,11 @@ class Scene:
     def sar(self) -> NDArray[np.float32]:
         """float32 [H, W]: backscatter a radar would measure, linear, with speckle, at the image's pixels."""
         return backscatter(self.image, self.labels, self.plan.raised, self.gsd, self.stream(3))
+
+    @property
+    def sar_decibels(self) -> NDArray[np.float32]:
+        """float32 [H, W]: the radar's backscatter in decibels."""
+        return decibels(self.sar)
 
     @property
     def sar_view(self) -> NDArray[np.uint8]:

@@ -48,6 +48,8 @@ def describe(
     setting: Setting,
     snow: bool,
     rng: np.random.Generator,
+    *,
+    places: bool = True,
 ) -> str:
     """Some sentences: what covers it, what can be counted and where, the season and the climate.
 
@@ -58,10 +60,11 @@ def describe(
         setting: where and when.
         snow: whether snow lies.
         rng: chooses the phrases.
+        places: say where in the image things are.
     """
     numbers = {label: sum(thing.label == label for thing in things) for label in COUNTED}
-    counted = _counts(np.where(instances > 0, labels, 255), numbers, rng)
-    opening, covers = _covers(labels, numbers, rng)
+    counted = _counts(np.where(instances > 0, labels, 255), numbers, rng, places)
+    opening, covers = _covers(labels, numbers, rng, places)
     middle = [*covers, *counted]
     if len(middle) > 2 and rng.random() < 0.4:
         middle = [middle[int(k)] for k in rng.permutation(len(middle))]
@@ -76,7 +79,9 @@ def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _covers(labels: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random.Generator) -> tuple[str, list[str]]:
+def _covers(
+    labels: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random.Generator, places: bool
+) -> tuple[str, list[str]]:
     """A first sentence of what covers the most, and up to three of what else covers much."""
     share = np.bincount(labels.ravel(), minlength=len(Label)) / labels.size
     order = [Label(int(k)) for k in np.argsort(-share, kind="stable") if share[k] >= 0.02]
@@ -98,20 +103,20 @@ def _covers(labels: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random
         if label in COVERING:
             name, verb = names[label]
             amount = next(word for least, word in _SHARES if share[label] >= least)
-            where = _where(labels == label, rng) if share[label] < 0.45 else ""
+            where = _where(labels == label, rng) if places and share[label] < 0.45 else ""
             sentence = _choice(rng, (f"{name} {verb} {amount} of it", f"{amount} of the image is {name}"))
             sentences.append(f"{_capital(sentence)}{where}.")
     return opening, sentences
 
 
-def _counts(counted: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random.Generator) -> list[str]:
+def _counts(counted: NDArray[np.uint8], numbers: dict[Label, int], rng: np.random.Generator, places: bool) -> list[str]:
     """Sentences of what can be counted, two kinds in each; ``counted`` holds the labels of instances and 255 elsewhere."""
     phrases = []
     for label, nouns in COUNTED.items():
         number = numbers[label]
         if number:
             one, many = nouns[int(rng.integers(len(nouns)))]
-            where = _where(counted == label, rng) if rng.random() < 0.7 else ""
+            where = _where(counted == label, rng) if places and rng.random() < 0.7 else ""
             phrases.append(f"{_amount(number)} {one if number == 1 else many}{where}")
     phrases = [phrases[int(k)] for k in rng.permutation(len(phrases))]
     sentences = []

@@ -9,12 +9,33 @@ from __future__ import annotations
 
 from ovrs.data.scenes.classes import SCENE_CLASSES
 from ovrs.data.table.cities import CITIES
-from ovrs.data.table.data_set import IGNORE_LABEL, SPLITS, DataSet, HoldOut, Layout, SceneSplit, Split
+from ovrs.data.table.data_set import (
+    IGNORE_LABEL,
+    NO_PARTNERS,
+    SPLITS,
+    DataSet,
+    HoldOut,
+    Layout,
+    ScenePartners,
+    SceneSplit,
+    Split,
+)
 from ovrs.data.table.land_cover import LAND_COVER
 from ovrs.data.table.mixtures import MIXTURES
 from ovrs.data.table.objects import OBJECTS
 
-__all__ = ["DATA_SETS", "IGNORE_LABEL", "SPLITS", "DataSet", "HoldOut", "Layout", "SceneSplit", "Split"]
+__all__ = [
+    "DATA_SETS",
+    "IGNORE_LABEL",
+    "NO_PARTNERS",
+    "SPLITS",
+    "DataSet",
+    "HoldOut",
+    "Layout",
+    "ScenePartners",
+    "SceneSplit",
+    "Split",
+]
 
 SCENES = DataSet(
     name="scenes",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ovrs.data.sar.encoding import SarEncoding
 from ovrs.palette import Color
 from ovrs.vocabulary import Vocabulary, VocabularyClass
 
@@ -36,9 +37,14 @@ class HoldOut:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the files of one split are, relative to the root of all data sets; an image and its mask share their stem.
+    """Where the files of one split are, relative to the root of all data sets; an image and its partners share their stem.
 
     Where ``hold_out`` is given the split is a part of the folder: what is ``held`` out, or what is left.
+
+    Attributes:
+        sar: the folder of the SAR partners; "" where there are none, or where they are bands of the images' own files.
+        sar_suffixes: how their names end, one ending a file of each image.
+        descriptions: what is said of the images: a folder of ``.txt``, or a ``.jsonl`` file; "" for nothing.
     """
 
     images: str
@@ -47,10 +53,33 @@ class Layout:
     mask_suffix: str = ".png"
     hold_out: HoldOut | None = None
     held: bool = False
+    sar: str = ""
+    sar_suffixes: tuple[str, ...] = ()
+    descriptions: str = ""
 
     def takes(self, place: int, name: str) -> bool:
         """Whether the image at ``place`` of the sorted folder is of this split."""
         return self.hold_out is None or self.hold_out.holds(place, name) == self.held
+
+
+@dataclass(frozen=True)
+class ScenePartners:
+    """What procedural scenes have beside image and labels.
+
+    Attributes:
+        sar: "" for none, ``db``, or ``8bit``: the decibels stretched over 0..255, as stored quick looks have them.
+        descriptions: some sentences about each scene.
+        cloudy_share: share (0..1) of the scenes whose image is under clouds; radar sees through them.
+        cloud_cover: the least and the most that clouds then cover of the image (0..1).
+    """
+
+    sar: str = ""
+    descriptions: bool = False
+    cloudy_share: float = 0.0
+    cloud_cover: tuple[float, float] = (0.3, 0.8)
+
+
+NO_PARTNERS = ScenePartners()
 
 
 @dataclass(frozen=True)
@@ -60,6 +89,7 @@ class SceneSplit:
     seed: int
     size: int
     image_size: int = 256
+    partners: ScenePartners = NO_PARTNERS
 
     def dicts(self) -> list[dict[str, Any]]:
         """A dict per scene: it names the scene's seed, index and size instead of files."""
@@ -69,6 +99,7 @@ class SceneSplit:
                 "scene_seed": self.seed,
                 "scene_index": index,
                 "scene_size": self.image_size,
+                **({"scene_partners": self.partners} if self.partners != NO_PARTNERS else {}),
             }
             for index in range(self.size)
         ]
@@ -90,6 +121,7 @@ class DataSet:
         unseen_from: the paper that says which classes are unseen; None where none does, and then all are seen.
         expected_counts: images a split has once prepared, by the paper or the owner; a split is absent where none says.
         ignore_label: the mask value that does not count.
+        sar: how its SAR partners are encoded; None where it has none.
     """
 
     name: str
@@ -103,6 +135,7 @@ class DataSet:
     unseen_from: str | None = None
     expected_counts: Mapping[Split, int] = field(default_factory=dict, hash=False)
     ignore_label: int = IGNORE_LABEL
+    sar: SarEncoding | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -1,0 +1,54 @@
+"""SAR under the augmentations of its image: the same geometry, no change of colour."""
+
+from __future__ import annotations
+
+import numpy as np
+from detectron2.data import transforms as T
+from fvcore.transforms.transform import (
+    BlendTransform,
+    CropTransform,
+    HFlipTransform,
+    NoOpTransform,
+    PadTransform,
+    Transform,
+    TransformList,
+    VFlipTransform,
+)
+from numpy.typing import NDArray
+from PIL import Image
+
+from ovrs.data.augmentation import QuarterTurnTransform
+
+_EXACT = (CropTransform, HFlipTransform, VFlipTransform, QuarterTurnTransform)
+_PHOTOMETRIC = (BlendTransform, T.ColorTransform, NoOpTransform)
+
+
+def moved_as_image(sar: NDArray[np.float32], transforms: Transform) -> NDArray[np.float32]:
+    """SAR float32 [S, H, W] after what was done to an image [H, W, 3] of its size: float32 [S, H', W'].
+
+    Resizing is bilinear with the image's own kernel, which widens where it shrinks; beyond the edge there is NaN.
+
+    Raises:
+        NotImplementedError: a transform of which nobody has said what it does to SAR.
+    """
+    steps = transforms.transforms if isinstance(transforms, TransformList) else [transforms]
+    pixels = sar.transpose(1, 2, 0)
+    for step in steps:
+        if isinstance(step, T.ResizeTransform):
+            pixels = _resized(pixels, step.new_h, step.new_w)
+        elif isinstance(step, PadTransform):
+            beyond = PadTransform(step.x0, step.y0, step.x1, step.y1, pad_value=float("nan"))
+            pixels = beyond.apply_image(pixels)
+        elif isinstance(step, _EXACT):
+            pixels = step.apply_image(pixels)
+        elif not isinstance(step, _PHOTOMETRIC):
+            raise NotImplementedError(f"{type(step).__name__} has no rule for SAR; add it to {__name__}")
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+
+
+def _resized(pixels: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    bands = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+    resized = [np.asarray(Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR)) for band in bands]
+    return np.stack(resized, axis=-1)

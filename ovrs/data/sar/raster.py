@@ -1,0 +1,250 @@
+"""SAR rasters, whole or window by window, as decibels with NaN where nothing was measured."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import Resampling
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from ovrs.data.sar.encoding import SarEncoding
+from ovrs.data.sar.grids import Grid, require_places, require_same_grid
+from ovrs.errors import DataError
+
+# What a file of a data set may be; others can name further files, elsewhere too.
+DRIVERS = ("GTiff", "PNG", "JPEG", "ENVI", "HFA")
+_SETTINGS = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "/vsicurl/none", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+# No radar measures beyond [dB]; values that do are of another scale.
+_DECIBELS = 150.0
+WAY_OUT = "warp it onto that grid (gdalwarp), or give 'resample: true' under sar to have that done as it is read"
+
+
+class SarRaster:
+    """An open raster read as SAR; any thread may read.
+
+    Args:
+        dataset: open; whoever opened it closes it, after this.
+        encoding: what its values mean.
+        name: of the file, for messages.
+        image: the grid of the image that it belongs to; None where it is read by itself.
+        image_name: of that image, for messages.
+        way_out: what a user can do where the grids differ, for the message.
+
+    Raises:
+        PairError: it does not lie on the image's grid and is not to be resampled, or cannot be.
+        DataError: it lacks a band, or holds complex numbers.
+    """
+
+    def __init__(
+        self,
+        dataset: rasterio.DatasetReader,
+        encoding: SarEncoding,
+        *,
+        name: str,
+        image: Grid | None = None,
+        image_name: str = "the image",
+        way_out: str = WAY_OUT,
+    ) -> None:
+        self.encoding, self.name = encoding, name
+        self._lock = threading.Lock()
+        self._dataset = dataset
+        self._warped: WarpedVRT | None = None
+        self._check_bands()
+        if image is not None:
+            self._lay_onto(image, (image_name, name), way_out)
+        source = self._dataset if self._warped is None else self._warped
+        self.height, self.width = source.height, source.width
+
+    def read(self, top: int = 0, bottom: int | None = None, left: int = 0, right: int | None = None) -> NDArray[np.float32]:
+        """float32 [S, h, w] of a window within the grid, all of it unless said otherwise: dB, or 0..255 of 8 bits.
+
+        Raises:
+            DataError: it is damaged, or its values cannot be of the scale that the encoding says.
+        """
+        bottom, right = self.height if bottom is None else bottom, self.width if right is None else right
+        reach = self.encoding.speckle.reach
+        above, before = max(top - reach, 0), max(left - reach, 0)
+        below, behind = min(bottom + reach, self.height), min(right + reach, self.width)
+        values = self._values(Window(before, above, behind - before, below - above))
+        decoded = np.stack([decode(band, self.encoding, self.name) for band in values])
+        return decoded[:, top - above : bottom - above, left - before : right - before]
+
+    def close(self) -> None:
+        """Let go of the resampled view, if there is one."""
+        if self._warped is not None:
+            self._warped.close()
+
+    def _check_bands(self) -> None:
+        for band in self.encoding.bands:
+            if not 1 <= band <= self._dataset.count:
+                raise DataError(f"{self.name}: has no band {band}; it has {self._dataset.count}")
+            if np.dtype(self._dataset.dtypes[band - 1]).kind == "c":
+                raise DataError(f"{self.name}: band {band} holds complex numbers; take their amplitude first")
+
+    def _lay_onto(self, image: Grid, names: Sequence[str], way_out: str) -> None:
+        own = Grid.of(self._dataset)
+        try:
+            require_same_grid(image, own, names=names, way_out=way_out)
+        except DataError:
+            if not self.encoding.resample:
+                raise
+            require_places(image, own, names=names)
+            self._warped = self._resampled(image)
+
+    def _resampled(self, image: Grid) -> WarpedVRT:
+        missing = {} if (value := self._missing_value()) is None else {"src_nodata": value}
+        with opening(self.name):
+            return WarpedVRT(
+                self._dataset,
+                crs=image.crs,
+                transform=image.transform,
+                width=image.width,
+                height=image.height,
+                resampling=Resampling.bilinear,
+                dtype="float32",
+                nodata=float("nan"),
+                **missing,
+            )
+
+    def _missing_value(self) -> float | None:
+        """The value that must not be mixed with its neighbours."""
+        if self.encoding.nodata is not None:
+            return self.encoding.nodata
+        if self._dataset.nodata is not None:
+            return float(self._dataset.nodata)
+        return 0.0 if self.encoding.scale in ("amplitude", "intensity") else None
+
+    def _values(self, window: Window) -> NDArray[np.float32]:
+        """float32 [S, h, w] as the file holds them, NaN where it says that there are none."""
+        source = self._dataset if self._warped is None else self._warped
+        bands = list(self.encoding.bands)
+        with self._lock, opening(self.name):
+            values = source.read(bands, window=window).astype(np.float32)
+            known = source.read_masks(bands, window=window) > 0
+        if self.encoding.nodata is not None:
+            known &= values != np.float32(self.encoding.nodata)
+        values[~known] = np.nan
+        return values
+
+
+def decode(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> NDArray[np.float32]:
+    """Decibels float32 [H, W] (0..255 of 8 bits), speckle filtered, of values as a file holds them, NaN where it has none.
+
+    Amplitude and intensity of 0 or less are no measurement: products fill with 0 what the sensor did not see.
+
+    Raises:
+        DataError: values that cannot be of the encoding's scale.
+    """
+    values = np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+    _refuse_other_scale(values, encoding, name)
+    if encoding.scale == "8bit":
+        return encoding.speckle(values)
+    if encoding.scale == "db":
+        if encoding.speckle.name == "none":
+            return values
+        power = 10.0 ** (0.1 * values.astype(np.float64))
+    else:
+        known = np.where(values > 0, values, np.nan).astype(np.float64)
+        power = known**2 if encoding.scale == "amplitude" else known
+    # Float32 spans 10^-38 to 10^38; from a squared 16-bit amplitude to -150 dB there is room.
+    filtered = encoding.speckle(power.astype(np.float32))
+    return np.asarray(10.0 * np.log10(filtered), dtype=np.float32)
+
+
+def _refuse_other_scale(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> None:
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return
+    least, most = float(known.min()), float(known.max())
+    held = f"{name}: sar.scale is {encoding.scale}, but values run from {least:g} to {most:g}"
+    if encoding.scale == "8bit" and (least < 0 or most > 255):
+        raise DataError(f"{held}, beyond 0..255; give amplitude, intensity or db")
+    if encoding.scale == "db" and (least < -_DECIBELS or most > _DECIBELS):
+        raise DataError(f"{held}; give amplitude or intensity, 8bit for a stretched picture, or nodata for a value that fills")
+    if encoding.scale in ("amplitude", "intensity") and float((known < 0).mean()) > 0.5:
+        raise DataError(f"{held}, most of them below 0; give db")
+
+
+def read_sar(paths: Sequence[str], encoding: SarEncoding, *, image: str, size: tuple[int, int]) -> NDArray[np.float32]:
+    """float32 [S, H, W]: the bands of all files in turn, on the grid of their image.
+
+    Args:
+        paths: one file, or one a polarisation.
+        encoding: what their values mean.
+        image: the image's file; it is opened only where a SAR file says where it lies.
+        size: the image's height and width.
+
+    Raises:
+        PairError: a file does not lie on the image's grid.
+        DataError: a file cannot be read.
+    """
+    parts = []
+    for path in paths:
+        with ExitStack() as stack:
+            dataset = stack.enter_context(open_raster(path))
+            placed = Grid.of(dataset).transform is not None
+            grid = _grid_of(image, size) if placed else Grid(size[1], size[0])
+            raster = SarRaster(dataset, encoding, name=path, image=grid, image_name=image)
+            stack.callback(raster.close)
+            parts.append(raster.read())
+    return np.concatenate(parts)
+
+
+def read_rgb_bands(path: str) -> NDArray[np.uint8]:
+    """The first three bands of a raster as uint8 [H, W, 3]: of a file that holds SAR in a further band.
+
+    Raises:
+        DataError: it cannot be read, or its first three bands are not of 8 bits.
+    """
+    with open_raster(path) as dataset, opening(path):
+        if dataset.count < 3 or any(dtype != "uint8" for dtype in dataset.dtypes[:3]):
+            held = ", ".join(dataset.dtypes)
+            raise DataError(f"{path}: its first three bands must be red, green and blue of 8 bits; it holds {held}")
+        return np.ascontiguousarray(dataset.read([1, 2, 3]).transpose(1, 2, 0))
+
+
+@contextmanager
+def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
+    """A raster file, open for reading.
+
+    Raises:
+        DataError: it is missing, damaged, or of another kind.
+    """
+    if not os.path.isfile(path):
+        raise DataError(f"{path}: there is no such file")
+    with opening(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = rasterio.open(Path(path).absolute(), driver=DRIVERS)
+    with dataset:
+        yield dataset
+
+
+@contextmanager
+def opening(name: str) -> Iterator[None]:
+    """GDAL's settings for a file of a data set, in this thread, and its errors as DataError."""
+    try:
+        with rasterio.Env(**{key: value for key, value in _SETTINGS.items() if key not in os.environ}):
+            yield
+    except (RasterioError, CPLE_BaseError, CRSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: not readable as a raster: {error.__cause__ or error}") from error
+
+
+def _grid_of(path: str, size: tuple[int, int]) -> Grid:
+    """The grid of an image file of a size [height, width]; size alone where the file says nothing of where it lies."""
+    try:
+        with open_raster(path) as dataset:
+            grid = Grid.of(dataset)
+    except DataError:
+        return Grid(size[1], size[0])
+    return Grid(size[1], size[0], grid.crs, grid.transform)
