@@ -38,8 +38,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "alone": ("{}",),
 }
 
-# Limits that no use meets, but a wrong file does: of words in all, with synonyms and background; of characters in a word and in a
-# description.
+# Limits that no use meets, but a wrong file does: of words in all; of characters in a word, and in a description.
 MAX_WORDS = 10_000
 MAX_LENGTH = 500
 MAX_DESCRIPTION = 4_000
