@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
-from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -225,9 +225,16 @@ def open_raster(path: str) -> Iterator[rasterio.DatasetReader]:
         raise DataError(f"{path}: there is no such file")
     with opening(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = rasterio.open(Path(path).absolute(), driver=DRIVERS)
+        dataset = _opened(Path(path).absolute())
     with dataset:
         yield dataset
+
+
+def _opened(path: Path) -> rasterio.DatasetReader:
+    for driver in DRIVERS:
+        with suppress(RasterioIOError):
+            return rasterio.open(path, driver=driver)
+    raise DataError(f"{path}: not readable as a raster: it is damaged, or none of {', '.join(DRIVERS)}")
 
 
 @contextmanager
