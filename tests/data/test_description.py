@@ -280,7 +280,7 @@ def test_the_examples_of_the_documentation_are_valid(tmp_path):
         document = read_document(path)
         described = described_references(document, path) if document.get("task") == "referring" else read_description(path).row
         names.append(described.name)
-    assert names == ["my_fields", "isaid512", "my_ships"]
+    assert names == ["my_fields", "isaid512", "my_floods", "my_ships"]
 
 
 @pytest.mark.parametrize(
