@@ -46,6 +46,18 @@ def read_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
         return np.ascontiguousarray(np.moveaxis(raster.read([1, 2, 3]), 0, 2))
 
 
+def read_band(data: bytes, name: str, band: int = 1) -> NDArray[np.uint8]:
+    """One band of an image, uint8 [H, W], from the bytes of a file.
+
+    Raises:
+        DataError: the bytes are no image, it has no such band, or that is not of 8 bits.
+    """
+    with _opened(data, name) as raster:
+        if raster.count < band or raster.dtypes[band - 1] != "uint8":
+            raise DataError(f"{name}: holds {', '.join(raster.dtypes)}; expected band {band} to be there, of uint8")
+        return raster.read(band)
+
+
 def read_index(data: bytes, name: str) -> NDArray[np.integer]:
     """A label map [H, W] from the bytes of a file: the numbers stored, whatever a palette makes of them.
 

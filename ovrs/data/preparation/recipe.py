@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ovrs.data.preparation.labels import Decoder
 from ovrs.data.preparation.source import Member, Source
@@ -16,12 +18,25 @@ from ovrs.errors import DataError
 
 @dataclass(frozen=True)
 class Pair:
-    """An image, its label map, and the split they go to; tiles are named after ``stem``, which is unique in its split."""
+    """An image, its label map, and the split they go to; tiles are named after ``stem``, which is unique in its split.
+
+    Attributes:
+        sar: the file whose band ``sar_band`` (from 1) is its SAR; None in data sets without.
+        description: a text about it; None where there is none.
+    """
 
     split: Split
     stem: str
     image: Member
     labels: Member
+    sar: Member | None = None
+    sar_band: int = 1
+    description: Member | None = None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All files that it is made of."""
+        return tuple(member for member in (self.image, self.labels, self.sar, self.description) if member is not None)
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,12 @@ def paired(split: Split, images: Mapping[str, Member], labels: Mapping[str, Memb
                 "is an archive missing? (--help lists them)"
             )
     return [Pair(split, key, images[key], labels[key]) for key in sorted(images)]
+
+
+def drawn_split(pairs: Sequence[Pair], count: int, seed: int) -> list[Pair]:
+    """The pairs with ``count`` of them, drawn by a seed from their order, to train, and the rest to validate."""
+    chosen = set(np.random.default_rng(seed).permutation(len(pairs))[:count].tolist())
+    return [replace(pair, split="train" if place in chosen else "val") for place, pair in enumerate(pairs)]
 
 
 def require(members: Sequence[Member] | Mapping[str, Member], what: str, source: Source) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
+from ovrs.data.captions import TEXT_SUFFIX
 from ovrs.data.preparation.images import is_whole
 from ovrs.data.preparation.provenance import Provenance
 from ovrs.data.preparation.recipe import Pair, Recipe
@@ -41,7 +42,9 @@ class Record(Provenance):
     def __init__(self, folder: Path, recipe: Recipe, root: Path) -> None:
         self._recipe = recipe
         self._root = root
-        super().__init__(folder, recipe.description(), chain.from_iterable(self.places.values()), [JOURNAL])
+        beside = (self._partner_folders(split) for split in recipe.data.splits)
+        made_in = [*chain.from_iterable(self.places.values()), *(place for places in beside for place in places if place)]
+        super().__init__(folder, recipe.description(), made_in, [JOURNAL])
 
     @property
     def places(self) -> dict[Split, tuple[Path, Path]]:
@@ -54,6 +57,22 @@ class Record(Provenance):
         layout = self._recipe.layout(split)
         images, masks = self.places[split]
         return images / f"{name}{layout.image_suffix}", masks / f"{name}{layout.mask_suffix}"
+
+    def partner_files(self, split: Split, name: str) -> tuple[Path | None, Path | None]:
+        """The SAR and the text of a tile; None what the data set has not."""
+        sar, texts = self._partner_folders(split)
+        ending = self._recipe.layout(split).sar_suffixes
+        return sar and sar / f"{name}{ending[0]}", texts and texts / f"{name}{TEXT_SUFFIX}"
+
+    def _partner_folders(self, split: Split) -> tuple[Path | None, Path | None]:
+        layout = self._recipe.layout(split)
+        sar, texts = (self._root / place if place else None for place in (layout.sar, layout.descriptions))
+        return sar, texts
+
+    def _is_whole(self, split: Split, name: str) -> bool:
+        sar, text = self.partner_files(split, name)
+        pictures = (*self.tile_files(split, name), *([sar] if sar else []))
+        return all(is_whole(path) for path in pictures) and (text is None or text.is_file())
 
     def append(self, done: Done) -> None:
         """Note an image that is cut, at once: an interrupted run goes on after it. Raises OutputError where it cannot."""
@@ -76,7 +95,7 @@ class Record(Provenance):
         result = {}
         for done in self._notes():
             key = (done.split, done.image)
-            if key in wanted and all(is_whole(path) for name in done.tiles for path in self.tile_files(done.split, name)):
+            if key in wanted and all(self._is_whole(done.split, name) for name in done.tiles):
                 result[key] = done
         return result
 

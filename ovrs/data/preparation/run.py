@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovrs.data.preparation.images import is_whole, read_rgb, write_tile
+from ovrs.data.preparation.partners import Partners
 from ovrs.data.preparation.recipe import Pair, Recipe, checked_stems
 from ovrs.data.preparation.record import Done, Record
 from ovrs.data.preparation.source import Source
@@ -59,7 +60,7 @@ def prepare(recipe: Recipe, source: Path, output: Path, workers: int = 4, force:
         pairs = find_pairs(recipe, files)
         if force:
             record.clear()
-        used = (member for pair in pairs for member in (pair.image, pair.labels))
+        used = (member for pair in pairs for member in pair.members)
         described = files.describe(used, record.read().get("sources", []))
         record.check(described)
         content: dict[str, Any] = {"recipe": recipe.description(), "note": recipe.note, "sources": described}
@@ -96,6 +97,7 @@ def _cut_pair(recipe: Recipe, record: Record, pair: Pair) -> Done:
     image = read_rgb(pair.image.read(), pair.image.shown)
     labels = recipe.decode(pair.labels.read(), pair.labels.shown)
     image, labels = _of_one_size(recipe, pair, image, labels)
+    partners = Partners(pair, labels.shape)
     names, dropped, pixels = [], 0, np.zeros(256, np.int64)
     for tile in cut(image, labels, recipe.tiling):
         if not is_labelled(tile.labels, recipe.tiling):
@@ -104,6 +106,7 @@ def _cut_pair(recipe: Recipe, record: Record, pair: Pair) -> Done:
         names.append(_name(pair, tile, labels.shape))
         pixels += np.bincount(tile.labels.ravel(), minlength=256)
         _write(record.tile_files(pair.split, names[-1]), tile)
+        partners.write(tile, *record.partner_files(pair.split, names[-1]))
     kept = [*pixels[: len(recipe.data.classes)].tolist(), int(pixels[IGNORE_LABEL])]
     return Done(pair.split, pair.stem, tuple(names), dropped, tuple(kept))
 

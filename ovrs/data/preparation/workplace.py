@@ -56,5 +56,5 @@ def _sweep(folder: Path, places: Iterable[Path]) -> None:
     for left in folder.glob(f"{_SCRATCH}*"):
         shutil.rmtree(left, ignore_errors=True)
     for place in places:
-        for left in (*place.glob(".*.png.*"), *place.glob(".*.jpg.*")):  # as written_whole names them
+        for left in (*place.glob(".*.png.*"), *place.glob(".*.jpg.*"), *place.glob(".*.txt.*")):  # as written_whole names them
             left.unlink(missing_ok=True)

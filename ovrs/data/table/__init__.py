@@ -1,8 +1,8 @@
 """The table of data sets: a row each, with its classes, which of them training sees, its files, licence and citation.
 
-The rows stand by what they show: ``objects``, ``land_cover``, ``cities``, and ``mixtures`` of several. Classes go by the names
-under which the papers score them. Synonyms are ours, drawn in training and scored in evaluation only where asked for; a class
-has none where no other word is good. Colours are the owners', where they publish any.
+The rows stand by what they show: ``objects``, ``land_cover``, ``cities``, ``mixtures`` of several, and ``pairs`` with SAR.
+Classes go by the names under which the papers score them. Synonyms are ours, drawn in training and scored in evaluation only
+where asked for; a class has none where no other word is good. Colours are the owners', where they publish any.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ovrs.data.table.data_set import (
 from ovrs.data.table.land_cover import LAND_COVER
 from ovrs.data.table.mixtures import MIXTURES
 from ovrs.data.table.objects import OBJECTS
+from ovrs.data.table.pairs import PAIRS
 
 __all__ = [
     "DATA_SETS",
@@ -48,4 +49,4 @@ SCENES = DataSet(
     citation="part of ovrs",
 )
 
-DATA_SETS: dict[str, DataSet] = {row.name: row for row in (SCENES, *OBJECTS, *LAND_COVER, *CITIES, *MIXTURES)}
+DATA_SETS: dict[str, DataSet] = {row.name: row for row in (SCENES, *OBJECTS, *LAND_COVER, *CITIES, *MIXTURES, *PAIRS)}
