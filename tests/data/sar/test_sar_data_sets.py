@@ -1,91 +1,19 @@
-"""Data sets of pairs, from their description to the sample: SAR in sibling files or bands, descriptions, and the check."""
-
-import json
+"""Data sets of pairs, from their description to the sample: SAR in sibling files or in bands of the images."""
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from affine import Affine
-from detectron2.config import get_cfg
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
-from sar_rasters import PLACE, UTM33, write_raster
+from sar_pairs import NAMES, configured, described, radar_of, samples
+from sar_rasters import write_raster
 
-from ovrs.config import add_ovrs_config
-from ovrs.data import catalog
 from ovrs.data.catalog import list_entries, load_split, register_files, sar_of
-from ovrs.data.check import check_data, spot_check
 from ovrs.data.loaders import build_train_loader
 from ovrs.data.mapper import SegmentationMapper
 from ovrs.data.sar.encoding import SarEncoding
-from ovrs.data.sar.raster import open_raster
 from ovrs.data.sar.speckle import Speckle
 from ovrs.errors import ConfigError, DataError
-
-NAMES = ("a", "b", "c")
-
-
-@pytest.fixture(autouse=True)
-def registry():
-    """What a test registers is gone after it."""
-    before = set(catalog._registered)
-    yield
-    for key in set(catalog._registered) - before:
-        del catalog._registered[key]
-        DatasetCatalog.remove(key)
-        MetadataCatalog.remove(key)
-
-
-@pytest.fixture
-def pairs(tmp_path):
-    """Three pairs of 24 x 16 pixels: photos, labels, two polarisations in dB, and a text about the first two."""
-    rng = np.random.default_rng(0)
-    for folder in ("photos", "labels", "radar", "texts"):
-        (tmp_path / folder).mkdir()
-    for name in NAMES:
-        Image.fromarray(rng.integers(0, 256, (16, 24, 3), dtype=np.uint8)).save(tmp_path / f"photos/{name}.png")
-        Image.fromarray(rng.integers(0, 2, (16, 24), dtype=np.uint8)).save(tmp_path / f"labels/{name}.png")
-        write_raster(tmp_path / f"radar/{name}.tif", rng.normal(-12, 3, (2, 16, 24)).astype(np.float32))
-    (tmp_path / "texts/a.txt").write_text("A river town\n  after a flood.\n")
-    (tmp_path / "texts/b.txt").write_text("")
-    return tmp_path
-
-
-SPLIT = {"images": "photos", "masks": "labels", "sar": "radar", "sar_suffix": ".tif", "descriptions": "texts"}
-
-
-def described(folder, sar=None, split=None, **changes):
-    """A description of the pairs, registered as ``pairs_train``."""
-    sar = {"scale": "db", "polarisations": ["VV", "VH"], "bands": [1, 2]} if sar is None else sar
-    train = {key: value for key, value in {**SPLIT, **(split or {})}.items() if value is not None}
-    document = {"name": "pairs", "classes": ["land", "water"], "sar": sar, "train": train, **changes}
-    path = folder / "pairs.yaml"
-    path.write_text(yaml.safe_dump({key: value for key, value in document.items() if value is not None}))
-    register_files([path])
-    return path
-
-
-def configured(path, **keys):
-    cfg = get_cfg()
-    add_ovrs_config(cfg)
-    cfg.DATALOADER.NUM_WORKERS = 0
-    cfg.DATASETS.FILES, cfg.DATASETS.TRAIN = (str(path),), ("pairs_train",)
-    cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.CROP_SIZE = (0,), 0
-    cfg.INPUT.FLIP = cfg.INPUT.COLOR_JITTER = False
-    for key, value in keys.items():
-        cfg.INPUT[key] = value
-    return cfg
-
-
-def samples(cfg, is_train=False):
-    mapper = SegmentationMapper(cfg, is_train)
-    return [mapper({**entry, "dataset_name": "pairs_train"}) for entry in load_split("pairs_train")]
-
-
-def radar_of(folder, name):
-    with open_raster(str(folder / f"radar/{name}.tif")) as file:
-        return file.read()
 
 
 def test_a_sample_has_the_sar_and_the_description_of_its_image(pairs):
@@ -216,40 +144,6 @@ def test_sar_whose_values_nobody_explains_is_refused(pairs):
         register_files([path])
 
 
-def test_descriptions_may_be_json_lines(pairs):
-    said = [{"image": "photos/a.png", "description": "One  river."}, {"image": "c", "description": "Two fields.", "by": "me"}]
-    (pairs / "said.jsonl").write_text("\n\n".join(json.dumps(line) for line in said))
-    cfg = configured(described(pairs, split={"descriptions": "said.jsonl"}))
-    assert [sample["description"] for sample in samples(cfg)] == ["One river.", "", "Two fields."]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"image": "a.png", "description": "x"}\n{"image": "a.png"', "said.jsonl, line 2: is no JSON"),
-        ('{"image": "a.png", "caption": "x"}', "said.jsonl, line 1: give"),
-        (
-            '{"image": "a.png", "description": "x"}\n{"image": "a.png", "description": "y"}',
-            "'a.png' is described a second",
-        ),
-        ('{"image": "z.png", "description": "x"}', "said.jsonl: describes none of the 3 images, such as .*a.png"),
-        ('{"image": "a.png", "description": "' + "x" * 6000 + '"}', "says 6,000 characters of its image; 5,000 are allowed"),
-        ("", "describes none of the 3 images"),
-    ],
-)
-def test_descriptions_that_cannot_work_are_named(pairs, text, message):
-    (pairs / "said.jsonl").write_text(text)
-    described(pairs, split={"descriptions": "said.jsonl"})
-    with pytest.raises(DataError, match=message):
-        list_entries("pairs_train")
-
-
-def test_a_missing_place_of_descriptions_is_named(pairs):
-    described(pairs, split={"descriptions": "nowhere"})
-    with pytest.raises(DataError, match="nowhere: is no folder of .txt files, nor a file of JSON lines"):
-        list_entries("pairs_train")
-
-
 def test_a_missing_sar_folder_or_file_is_named(pairs):
     described(pairs, split={"sar": "nowhere"})
     with pytest.raises(DataError, match=r"no folder .*nowhere, which .*pairs.yaml names under train"):
@@ -258,55 +152,3 @@ def test_a_missing_sar_folder_or_file_is_named(pairs):
     described(pairs)
     with pytest.raises(DataError, match=r"1 of 3 images have no SAR file, the first being .*radar/b.tif"):
         load_split("pairs_train")
-
-
-def test_the_check_tells_of_sound_pairs(pairs):
-    write_raster(pairs / "radar/c.tif", np.where(np.arange(24) < 12, np.nan, -9.0) * np.ones((2, 16, 24), np.float32))
-    (check,) = check_data(configured(described(pairs)))
-    assert not check.problems
-    assert "SAR of 3 images, measured in 83.33% of their pixels" in check.report()
-    assert "descriptions of 1 of 3 images" in check.report()
-
-
-def test_the_check_names_every_pair_that_is_none(pairs):
-    for name in "defg":
-        for folder in ("photos", "labels"):
-            (pairs / f"{folder}/{name}.png").write_bytes((pairs / f"{folder}/a.png").read_bytes())
-    write_raster(pairs / "radar/b.tif", np.zeros((2, 16, 20), np.float32))
-    write_raster(pairs / "radar/c.tif", np.full((2, 16, 24), np.nan, np.float32))
-    write_raster(pairs / "radar/d.tif", np.full((2, 16, 24), 4000.0, np.float32))
-    write_raster(pairs / "radar/e.tif", np.zeros((1, 16, 24), np.float32))
-    (pairs / "radar/f.tif").write_bytes(b"no raster")
-    (check,) = check_data(configured(described(pairs)))
-    found = {problem.text.split("/")[-1].split(":")[0].split(" ")[0]: problem.kind for problem in check.problems}
-    texts = "\n".join(problem.text for problem in check.problems)
-    assert sorted(problem.kind for problem in check.problems) == [
-        "SAR without any measurement",
-        *["file that cannot be read"] * 3,
-        "image and SAR on different grids",
-        "image without SAR",
-    ], found
-    assert "radar/b.tif does not lie on the grid of" in texts and "size: 24 x 16 pixels against 20 x 16" in texts
-    assert "radar/d.tif: sar.scale is db, but values run from 4000 to 4000" in texts
-    assert "radar/e.tif: has no band 2; it has 1" in texts and f"no {pairs / 'radar/g.tif'}" in texts
-
-
-def test_training_does_not_begin_on_a_pair_that_is_none(pairs):
-    write_raster(pairs / "radar/b.tif", np.zeros((2, 16, 20), np.float32))
-    with pytest.raises(DataError, match="pairs_train: image and SAR on different grids: .*radar/b.tif .*--check-data"):
-        spot_check(configured(described(pairs)))
-
-
-def test_georeferenced_pairs_are_compared_by_place_and_resampled_if_asked(pairs):
-    bands = np.random.default_rng(0).integers(0, 255, (3, 16, 24), dtype=np.uint8)
-    for name in NAMES:
-        write_raster(pairs / f"photos/{name}.tif", bands, UTM33, PLACE)
-        moved = PLACE @ Affine.translation(-12, -8) @ Affine.scale(2)
-        write_raster(pairs / f"radar/{name}.tif", np.full((2, 16, 24), -7.0, np.float32), UTM33, moved)
-    sar = {"scale": "db", "bands": [1, 2]}
-    cfg = configured(described(pairs, sar=sar, split={"image_suffix": ".tif"}))
-    (check,) = check_data(cfg)
-    assert [problem.kind for problem in check.problems] == ["image and SAR on different grids"] * 3
-    assert "pixels of 10 x 10 against 20 x 20" in check.report() and "give 'resample: true'" in check.report()
-    described(pairs, sar={**sar, "resample": True}, split={"image_suffix": ".tif"})
-    assert all((sample["sar"] == -7).all() and sample["sar"].shape == (2, 16, 24) for sample in samples(cfg))
