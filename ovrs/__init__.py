@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ovrs.inference.reading import ReadOptions as ReadOptions
+    from ovrs.inference.sar_options import SarOptions as SarOptions
     from ovrs.inference.segmentation import Segmentation as Segmentation
     from ovrs.inference.segmenter import Segmenter as Segmenter
     from ovrs.inference.stretch import StretchRule as StretchRule
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
 warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
 
 __version__ = "0.1.0"
-__all__ = ["Background", "ReadOptions", "Segmentation", "Segmenter", "StretchRule", "Vocabulary", "VocabularyClass"]
+__all__ = [
+    "Background",
+    "ReadOptions",
+    "SarOptions",
+    "Segmentation",
+    "Segmenter",
+    "StretchRule",
+    "Vocabulary",
+    "VocabularyClass",
+]
 
 _HOMES = {
     "Background": "ovrs.vocabulary",
     "ReadOptions": "ovrs.inference.reading",
+    "SarOptions": "ovrs.inference.sar_options",
     "Segmentation": "ovrs.inference.segmentation",
     "Segmenter": "ovrs.inference.segmenter",
     "StretchRule": "ovrs.inference.stretch",

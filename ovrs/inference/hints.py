@@ -1,4 +1,4 @@
-"""Lines that tell the user what a model makes no use of."""
+"""Lines that tell the user what a model makes no use of, or would have made use of."""
 
 from __future__ import annotations
 
@@ -19,8 +19,26 @@ class Hints:
             self._said.add(hint)
             logger.warning("hint: %s", hint)
 
-    def described(self, description: str, *, read: bool) -> tuple[tuple[str, str], ...]:
-        """For the tags of what is written: what was said of the scene, if the model does ``read`` it. If not, a hint."""
-        if description and not read:
+    def beside(self, description: str, sar: bool, *, reads_descriptions: bool, reads_sar: bool) -> tuple[tuple[str, str], ...]:
+        """What a model is given beside an image and words, against what it reads: a hint for what it ignores or lacks.
+
+        Args:
+            description: what is said of the whole scene, "" where nothing is.
+            sar: whether there is a SAR partner.
+
+        Returns:
+            For the tags of what is written: a description that is read, and what was lacking.
+        """
+        lacked = []
+        if description and not reads_descriptions:
             self.say("this model reads words alone: what is said of the whole scene (the description) changes nothing")
-        return (("DESCRIPTION", description),) if description and read else ()
+        if sar and not reads_sar:
+            self.say("this model reads optical images alone: their SAR partners change nothing")
+        if reads_sar and not sar:
+            self.say("this model also reads SAR, and none was given: it answers from the image alone")
+            lacked.append("SAR")
+        if reads_descriptions and not description:
+            self.say("this model also reads what is said of the whole scene (a description), and nothing was said")
+            lacked.append("a description")
+        said = (("DESCRIPTION", description),) if description and reads_descriptions else ()
+        return (*said, ("LACKED", " and ".join(lacked))) if lacked else said

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ovrs.errors import InputError
 from ovrs.inference.nodata import Nodata
+from ovrs.inference.sar_options import SarOptions
 from ovrs.inference.stretch import StretchRule
 
 # A scene is never in memory as a whole; the limit is against a file that says it is endless.
@@ -18,7 +19,7 @@ Bands = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a file becomes eight-bit RGB.
+    """How a file becomes eight-bit RGB, and its SAR partner decibels.
 
     Attributes:
         bands: numbers from 1 of the bands that stand for red, green and blue; None takes the file's own.
@@ -29,6 +30,7 @@ class ReadOptions:
         max_picture: pixels of a picture, which is.
         allow_remote: read GeoTIFFs at ``https://``, ``http://``, ``s3://`` and ``gs://`` too, and trust a VRT or one of GDAL's
             virtual paths (``/vsizip/...``) with whatever files it points to. Otherwise none of these is so much as asked for.
+        sar: how its SAR partner is read, where it has one.
 
     Raises:
         InputError: other than three bands.
@@ -41,6 +43,7 @@ class ReadOptions:
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_picture: int = DEFAULT_MAX_PICTURE
     allow_remote: bool = False
+    sar: SarOptions = field(default_factory=SarOptions)
 
     def __post_init__(self) -> None:
         if self.bands is not None and len(self.bands) != 3:

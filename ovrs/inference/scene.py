@@ -56,8 +56,8 @@ class Scene(ABC):
         return version_of(self.place.path)
 
     @abstractmethod
-    def read(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
-        """Pixels [3, rows, columns] of the model's grid."""
+    def read(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Pixels of the model's grid: uint8 [3, rows, columns], or float32 [3 + S, rows, columns], see ``PairedScene``."""
 
     @abstractmethod
     def valid(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,16 +19,21 @@ from numpy.typing import NDArray
 import ovrs
 import ovrs.modeling.systems
 from ovrs.config import load_config
-from ovrs.errors import InputError, WeightsError
+from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote
+from ovrs.inference.asking import Words, asked
 from ovrs.inference.decision import Decision
 from ovrs.inference.devices import choose_device
 from ovrs.inference.grounding import ground
 from ovrs.inference.hints import Hints
 from ovrs.inference.maps import Digest, FileMaps, UnitMaps
+from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.inference.opening import open_scene
+from ovrs.inference.paired_scene import beside
+from ovrs.inference.partner import SarInput
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.reading import ReadOptions
+from ovrs.inference.sar_options import Modalities, SarOptions
 from ovrs.inference.scene import Scene
 from ovrs.inference.segmentation import Referred, Segmentation
 from ovrs.inference.sentence import How, Sentence
@@ -36,18 +42,14 @@ from ovrs.inference.targets import Target
 from ovrs.inference.tile_models import SystemTiles, TileModel
 from ovrs.inference.vectors import VectorOptions
 from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
-from ovrs.modeling.published.configured import refuse_published
 from ovrs.vocabulary import Vocabulary
 
-# What to give as weights to run a model as it was initialised, on purpose: its maps mean nothing.
-RANDOM_WEIGHTS = "random"
 DEFAULT_IN_MEMORY = 100_000_000
 # GDAL would take a share of all memory for blocks it has read [bytes].
 _RASTER_CACHE = 64 * 2**20
 
 Progress = Callable[[int, int], None]
 AnyImage = str | os.PathLike[str] | Remote | NDArray[np.uint8] | PIL.Image.Image | ImageInput
-Words = Vocabulary | str | Sequence[str]
 
 
 class Segmenter:
@@ -111,6 +113,9 @@ class Segmenter:
         image: AnyImage,
         vocabulary: Words | Sentence,
         *,
+        sar: SarInput | None = None,
+        description: str | None = None,
+        modalities: Modalities = "both",
         output: str | os.PathLike[str] | None = None,
         confidence_threshold: float | None = None,
         probabilities: bool = False,
@@ -128,6 +133,10 @@ class Segmenter:
         Args:
             image: a file; uint8 RGB [H, W, 3]; a PIL image.
             vocabulary: words; a comma list for :meth:`Vocabulary.parse`; a vocabulary; or a sentence (see :meth:`refer`).
+            sar: the image's SAR partner, on its grid: a file, or an array [H, W] or [S, H, W]; how it is read is part of
+                ``options``. A model that reads none says so once, as one does that reads SAR and is given none.
+            description: what is said of the whole scene, in place of what the vocabulary says of it.
+            modalities: read the image or its SAR partner alone, to compare; a model that was not trained so may be at a loss.
             output: where the class map goes, ``DIR/NAME.tif`` or ``.png``; beside it ``NAME.confidence.tif`` and, if asked
                 for, ``NAME.probabilities.tif``. Without it nothing is written.
             confidence_threshold: below it a pixel becomes background; needs a background in the vocabulary.
@@ -141,36 +150,43 @@ class Segmenter:
             progress: called with (tiles done, tiles in all).
 
         Raises:
-            InputError: the image cannot be read, or has no place for polygons.
+            InputError: the image cannot be read, or has no place for polygons; or SAR is to be read alone and there is none.
+            PairError, DataError: the SAR partner lies on another grid, or cannot be read.
             VocabularyError: no words, or a word twice.
             OutputError: a file cannot be written, or would overwrite the image. Nothing half-written is left under its name.
         """
         sentence = vocabulary if isinstance(vocabulary, Sentence) else None
-        if not isinstance(vocabulary, Sentence):
-            vocabulary = as_vocabulary(vocabulary)
-        elif confidence_threshold is not None:
-            raise InputError("a sentence has a threshold of its own; leave confidence_threshold out")
-        else:
-            vocabulary, confidence_threshold = vocabulary.asked(self._is("reads_sentences"))
-        described = self.hints.described(vocabulary.description, read=self._is("reads_descriptions"))
-        decision = Decision(vocabulary, threshold=confidence_threshold, probabilities=probabilities)
+        reads_sentences, paired = self._is("reads_sentences"), sar is not None and self.reads_sar
+        if modalities == "sar" and not paired:
+            raise InputError(f"{'no SAR was given' if sar is None else 'this model reads no SAR'}, so none can be read alone")
+        vocabulary, least = asked(vocabulary, description, confidence_threshold, reads_sentences=reads_sentences)
+        reads = {"reads_descriptions": self.reads_descriptions, "reads_sar": self.reads_sar}
+        told = self.hints.beside(vocabulary.description, sar is not None, **reads)
+        told = (*told, ("MODALITIES", "optical alone")) if paired and modalities == "optical" else told
+        decision = Decision(vocabulary, threshold=least, probabilities=probabilities)
         polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))
         target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay, polygons=polygons)
-        with rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE), open_scene(image, options) as scene:
+        with ExitStack() as opened:
+            opened.enter_context(rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE))
+            scene = opened.enter_context(open_scene(image, options))
             if target is not None:
-                target.check(scene.place)
+                target.check(scene.place, sar)
             grounding = None
             if sentence is not None:
-                says = {"squeezes": self._is("squeezes"), "reads_sentences": self._is("reads_sentences")}
+                says = {"squeezes": self._is("squeezes"), "reads_sentences": reads_sentences}
                 grounding = ground(sentence, scene, self.model.tiling, **says)
                 scene = grounding.view(scene)
+            if paired:
+                how = options.sar if options is not None else SarOptions()
+                bands = int(getattr(self.model, "sar_bands", 0))
+                scene = opened.enter_context(beside(scene, sar, how, modalities, bands))
             plan = plan_scene(scene, self.model.tiling, decision.names)
             work = self._work(scene, vocabulary, decision, target, resume)
             with resumable(work):
                 digest = self._fill(work, scene, plan, vocabulary, decision, progress)
                 maps = UnitMaps(work, plan.units, (scene.height, scene.width))
                 preview = (scene.reduced(digest.preview.labels.shape), digest.preview.labels)
-                facts = described if grounding is None else (*described, *grounding.facts)
+                facts = told if grounding is None else (*told, *grounding.facts)
                 provenance = (*self.provenance, *scene.facts, *decision.facts, *facts)
                 result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance)
                 if grounding is not None:
@@ -214,6 +230,16 @@ class Segmenter:
         result = self.segment(image, asked, **how)
         assert isinstance(result, Referred)
         return result
+
+    @property
+    def reads_sar(self) -> bool:
+        """Whether the model reads the SAR partner of an image."""
+        return self._is("reads_sar")
+
+    @property
+    def reads_descriptions(self) -> bool:
+        """Whether the model reads what is said of the whole scene."""
+        return self._is("reads_descriptions")
 
     def _is(self, what: str) -> bool:
         """What a model may say of itself (see :class:`TileModel`)."""
@@ -263,33 +289,3 @@ class Segmenter:
         identity = getattr(self.model, "identity", None)
         weights = identity() if identity is not None else type(self.model).__name__
         return f"{self.model.tiling}, batches of {self.model.batch}, {self.provenance}, {weights}"
-
-
-def as_vocabulary(words: Words) -> Vocabulary:
-    """A vocabulary from one, from a comma list, or from a list of names.
-
-    Raises:
-        VocabularyError: no words, or a word twice.
-    """
-    if isinstance(words, Vocabulary):
-        return words
-    return Vocabulary.parse(words) if isinstance(words, str) else Vocabulary.from_names(words)
-
-
-def find_weights(weights: str) -> str:
-    """The path of a weights file; a relative one is also looked for beside the folder of configurations.
-
-    Raises:
-        WeightsError: none is named, or the file does not exist.
-    """
-    if not weights:
-        raise WeightsError(
-            "MODEL.WEIGHTS names no file, and encoders alone are no trained system; give one (--weights), or "
-            f"{RANDOM_WEIGHTS!r} to try the path"
-        )
-    beside = Path(ovrs.__file__).parent.parent / weights
-    for candidate in (Path(weights), beside):
-        if weights == RANDOM_WEIGHTS or candidate.is_file():
-            return str(candidate)
-    refuse_published(weights)
-    raise WeightsError(f"{weights}: no such weights file")

@@ -22,7 +22,7 @@ from ovrs.inference.enlarging import Grid, enlarge
 from ovrs.inference.scene import Scene
 from ovrs.inference.tiles import Axis, Scored, Tiling, blended_rows
 
-# uint8 [B, 3, h, w] -> scores in 0..1 [B, N, ., .] on the CPU.
+# uint8 [B, 3, h, w], or float32 [B, 3 + S, h, w] -> scores in 0..1 [B, N, ., .] on the CPU.
 Score = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]
 
@@ -33,7 +33,7 @@ UNIT = 512
 WAITING_SCORES = 6 * 2**20
 
 _Result = TypeVar("_Result")
-# A tile's number along the columns, and its pixels [3, h, w]; None where it holds no image.
+# A tile's number along the columns, and its pixels [3 or 3 + S, h, w]; None where it holds no image.
 _Tile = tuple[int, Tensor | None]
 
 
@@ -176,7 +176,7 @@ def _read_row(scene: Scene, plan: Plan, over: range, number: int) -> list[_Tile]
     strip = torch.from_numpy(np.ascontiguousarray(scene.read(top, min(bottom, height), left, min(right, width))))
     down, across = bottom - top - strip.shape[1], right - left - strip.shape[2]
     if down or across:  # the last patch is filled up with the scene's last row and column
-        strip = torch.nn.functional.pad(strip[None].float(), (0, across, 0, down), mode="replicate")[0].to(torch.uint8)
+        strip = torch.nn.functional.pad(strip[None].float(), (0, across, 0, down), mode="replicate")[0].to(strip.dtype)
     tiles: list[_Tile] = []
     for column in over:
         start, stop = _pixels(plan.columns, column)

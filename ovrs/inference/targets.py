@@ -71,18 +71,20 @@ class Target:
         """The folder of what is finished while the image is being segmented."""
         return self.folder / f".{self.names['labels']}.work"
 
-    def check(self, place: Place) -> None:
-        """Refuse, before anything is computed, what could not be written for an image of this place.
+    def check(self, place: Place, sar: object = None) -> None:
+        """Refuse, before anything is computed, what could not be written for an image of this place and its SAR partner.
 
         Raises:
             InputError: it has no place for polygons, or the packages for them are missing.
-            OutputError: a file would overwrite the image.
+            OutputError: a file would overwrite the image or its partner.
         """
         if self.polygons is not None:
             check_packages()
             located(place)
         names = [*self.names.values(), *([self.overlay] if self.overlay is not None else [])]
-        OutputFolder(self.folder).check_targets(names, [] if place.path is None else [place.path])
+        inputs = [] if place.path is None else [place.path]
+        inputs += [Path(sar)] if isinstance(sar, (str, os.PathLike)) else []
+        OutputFolder(self.folder).check_targets(names, inputs)
 
     def write(self, result: Segmentation, maps: UnitMaps, *, cog: bool = False) -> dict[str, Path]:
         """Write all files and return their paths, the maps' by kind.

@@ -18,15 +18,21 @@ class TileModel(Protocol):
     """What a :class:`~ovrs.inference.segmenter.Segmenter` asks of a model.
 
     One that was trained on whole images squeezed to a tile says so by an attribute ``squeezes``, one that reads sentences,
-    with 0.5 as the border of their scores, by ``reads_sentences``, and one that reads what is said of the whole scene by
-    ``reads_descriptions``; without these none is assumed.
+    with 0.5 as the border of their scores, by ``reads_sentences``, one that reads what is said of the whole scene by
+    ``reads_descriptions``, and one that reads SAR by ``reads_sar``, and how many polarisations by ``sar_bands``; without these
+    none is assumed.
     """
 
     tiling: Tiling
     batch: int
 
     def score(self, tiles: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Scores in 0..1 [B, names, h, w] on the CPU of uint8 RGB [B, 3, ., .]: tiles, or what there is of a small image."""
+        """Scores in 0..1 [B, names, h, w] on the CPU of tiles, or what there is of a small image.
+
+        Args:
+            tiles: RGB uint8 [B, 3, ., .]; with a SAR partner of S polarisations, which only a model that reads it is given,
+                float32 [B, 3 + S, ., .], NaN where something is missing: the colours too where SAR is to be read alone.
+        """
         ...
 
 
@@ -41,6 +47,8 @@ class SystemTiles:
         self.squeezes = bool(model.fixed_size)
         self.reads_sentences = model.reads_sentences
         self.reads_descriptions = model.reads_descriptions
+        self.reads_sar = model.reads_sar
+        self.sar_bands = int(getattr(model, "sar_bands", 0))  # polarisations; 0 where a system does not say
         self.tiling = Tiling(side, model.inference.overlap, patch, model.scores_per_patch)
         self.batch = batch or (1 if model.device.type == "cpu" else 8)
 

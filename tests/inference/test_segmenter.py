@@ -74,7 +74,8 @@ def test_a_model_that_reads_descriptions_is_given_them_and_the_map_says_so(
     plain, told = (segmenter.segment(quadrants, words.with_description(text)) for text in ("", "a town"))
     assert (plain.labels[0, 0], told.labels[0, 0]) == (0, 2)
     assert dict(told.provenance)["DESCRIPTION"] == "a town" and "DESCRIPTION" not in dict(plain.provenance)
-    assert not hints(caplog)
+    assert dict(plain.provenance)["LACKED"] == "a description" and "LACKED" not in dict(told.provenance)
+    assert len(hints(caplog)) == 1 and "nothing was said" in hints(caplog)[0]
 
 
 def test_nodata_has_no_class_and_no_confidence(tmp_path: Path, quadrants: NDArray[np.uint8]) -> None:
