@@ -54,7 +54,7 @@ def _add_model(cfg: CfgNode) -> None:
     vl.WEIGHTS = ""
     # Folder of SigLIP's tokenizer (tokenizer.json, tokenizer_config.json, special_tokens_map.json); "" = beside WEIGHTS.
     vl.TOKENIZER = ""
-    # freeze | attention (query and value projections of both towers) | full
+    # freeze | attention (query and value projections of both towers) | image (the image tower alone) | full
     vl.TRAIN = "attention"
     # Quarter turns, counter-clockwise, in which the image is read (eq. 1).
     vl.ROTATIONS = [0, 1, 2, 3]

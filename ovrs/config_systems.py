@@ -11,6 +11,7 @@ def add_system_keys(model: CfgNode) -> None:
     _add_rs_zeroseg(model)
     _add_backbones(model)
     _add_mafn(model)
+    _add_tsmnet(model)
 
 
 def _add_dense_alignment(model: CfgNode) -> None:
@@ -115,3 +116,57 @@ def _add_mafn(model: CfgNode) -> None:
     keys.GUIDED = False
     # Do not read the sentence: a baseline.
     keys.BLIND = False
+
+
+def _add_tsmnet(model: CfgNode) -> None:
+    """``MODEL.TSMNET``. Its optical tower and the words of classes are ``MODEL.VISION_LANGUAGE``'s."""
+    keys = model.TSMNET = CfgNode()
+    # Which images are read: both | optical | sar. All parts are built in any case; those that read the other do not train.
+    keys.MODALITIES = "both"
+    keys.SAR = CfgNode()
+    # Pixel statistics, one entry a polarisation, in the units of the data: 0..255, or decibels.
+    keys.SAR.PIXEL_MEAN = [69.8]
+    keys.SAR.PIXEL_STD = [39.09]
+    # Blocks of either tower that become the levels at strides of 4, 8, 16 and 32 pixels (of patches of 16), from 1.
+    keys.LAYERS = [4, 6, 8, 12]
+    # Optical and SAR levels are multiplied by these before rectification and again before fusion (the authors' code).
+    keys.SCALES = [0.9, 0.1]
+    # MFRM: sequential (the authors' code) | parallel (CMX) | none. MFFM: without EXCHANGE both are only concatenated.
+    keys.RECTIFICATION = "sequential"
+    keys.EXCHANGE = True
+    # Channels of the pyramid, and dropout of its head.
+    keys.DIM = 256
+    keys.DROPOUT = 0.1
+
+    # Names of classes (Table 5). Without them the classes are those of DATASETS.TRAIN, as with SCORE_FUSION concat.
+    keys.CLASS_WORDS = True
+    # Vectors learned before every name (eq. 4); small text towers learn one that is added to all embeddings. 0 = none.
+    keys.CONTEXT_LENGTH = 8
+    # The context decoder (eqs. 5 and 6), and gamma at first.
+    keys.CONTEXT_DIM = 256
+    keys.CONTEXT_HEADS = 4
+    keys.CONTEXT_LAYERS = 3
+    keys.CONTEXT_DROPOUT = 0.1
+    keys.GAMMA = 1.0e-4
+    # z of eq. 7: "fused", the optical embeddings and what the fused features add to them, or the "optical" ones alone
+    # (the authors' code, in which SAR has no part in the score map).
+    keys.SCORE_SOURCE = "fused"
+    # How the score map reaches the pyramid: "text_prior", words weighed by it, any number of classes; or "concat", itself, and
+    # a head bound to the classes of DATASETS.TRAIN (the paper).
+    keys.SCORE_FUSION = "text_prior"
+    keys.TEMPERATURE = 0.07
+
+    # What is said of the scene (Table 5), and what reads it: clip (the text tower of classes) | bert | minilm (MODEL.TEXT).
+    keys.SCENE = True
+    keys.SCENE_ENCODER = "clip"
+    keys.SCENE_HEADS = 8
+
+    # Of training alone.
+    keys.TRAINING = CfgNode()
+    # Share of the images of both modalities that lose one of them, either as likely, so that a model can do without.
+    keys.TRAINING.DROP_MODALITY = 0.0
+    # Weights of the losses (eq. 11).
+    keys.TRAINING.OBJECT_WEIGHT = 1.0
+    keys.TRAINING.SCENE_WEIGHT = 1.0
+    keys.TRAINING.CE_WEIGHT = 1.0
+    keys.TRAINING.DICE_WEIGHT = 1.0

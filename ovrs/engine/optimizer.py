@@ -21,11 +21,13 @@ NORMS = (
 # Parameters held by a module directly that are positions or a stand-in for the image, not weights of a map.
 EMBEDDING_WORDS = ("embed", "position", "cls_token", "pos_")
 
-ENCODERS = ("vision_language", "guidance_encoder")
+ENCODERS = ("vision_language", "guidance_encoder", "sar_tower")
 # Where MAFN has its guidance encoder, with projections of its own beside it.
 STAGE_GUIDANCE = "guidance.encoder"
+# Where TSMNet has the second of its image towers, a copy of the vision-language encoder's.
+SAR_TOWER = "towers.sar_tower"
 # The backbone in front of a small encoder, which may have a rate of its own.
-STEM = "vision_language.visual.conv1.backbone"
+STEMS = tuple(f"{tower}.conv1.backbone" for tower in ("vision_language.visual", SAR_TOWER))
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -74,14 +76,18 @@ def _trained(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Paramet
 
 
 def _part(path: str) -> str:
-    encoder = "guidance_encoder" if path.startswith(STAGE_GUIDANCE) else path.partition(".")[0]
-    return "stem" if path.startswith(STEM) else encoder if encoder in ENCODERS else "head"
+    if path.startswith(STEMS):
+        return "stem"
+    inside = {STAGE_GUIDANCE: "guidance_encoder", SAR_TOWER: "sar_tower"}
+    encoder = next((name for place, name in inside.items() if path.startswith(place)), path.partition(".")[0])
+    return encoder if encoder in ENCODERS else "head"
 
 
 def _multiplier(cfg: CfgNode, path: str) -> float:
     solver = cfg.SOLVER
     return {
         "vision_language": solver.VISION_LANGUAGE_MULTIPLIER,
+        "sar_tower": solver.VISION_LANGUAGE_MULTIPLIER,
         "stem": solver.VISION_LANGUAGE_MULTIPLIER * solver.STEM_MULTIPLIER,
         "guidance_encoder": solver.GUIDANCE_MULTIPLIER,
     }.get(_part(path), 1.0)

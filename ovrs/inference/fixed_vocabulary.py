@@ -39,7 +39,7 @@ class FixedVocabulary(nn.Module):
         self.vocabulary = vocabulary
         self.full_size = full_size
         with torch.no_grad():
-            text = model.text_features(vocabulary.rows).clone()
+            text = model.text_of(vocabulary).clone()
         self.system = _image_path(model)
         self.register_buffer("text", text)
         self.eval()

@@ -12,6 +12,8 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data.transforms import Augmentation, ResizeShortestEdge
 
+from ovrs.data.catalog import register_files, vocabulary_of
+from ovrs.data.folds import trained_classes
 from ovrs.data.mapper import SegmentationMapper
 from ovrs.errors import ConfigError
 from ovrs.modeling.checkpoints import load_vision_language
@@ -153,6 +155,34 @@ def pixel_loss(cfg: CfgNode) -> dict[str, Any]:
         if loss[key] not in choices:
             raise ConfigError(f"MODEL.LOSS.{key} is {loss[key]!r}; choose {' or '.join(choices)}")
     return {"ignored": loss.IGNORED, "reduction": loss.REDUCTION}
+
+
+def training_classes(cfg: CfgNode, part: str, way_out: str) -> int:
+    """How many classes the training sets give labels of; they must have the same ones.
+
+    Args:
+        part: of the system, which is bound to them.
+        way_out: what to choose where they differ.
+
+    Raises:
+        ConfigError: there is no training set, or two have different classes.
+    """
+    register_files(cfg.DATASETS.FILES)
+    if not cfg.DATASETS.TRAIN:
+        raise ConfigError(f"DATASETS.TRAIN is empty: {part} is bound to the classes of the training sets; {way_out}")
+    seen_only = cfg.DATASETS.TRAIN_CLASSES == "seen"
+    classes = [
+        trained_classes(vocabulary_of(name), seen_only=seen_only, hidden=cfg.DATASETS.HIDDEN_CLASSES)
+        for name in cfg.DATASETS.TRAIN
+    ]
+    names = [[cls.name for cls in kept.values()] for kept in classes]
+    for name, others in zip(cfg.DATASETS.TRAIN, names, strict=True):
+        if others != names[0]:
+            raise ConfigError(
+                f"DATASETS.TRAIN: {part} is bound to one list of classes, and {cfg.DATASETS.TRAIN[0]} and {name} have "
+                f"different ones; {way_out}"
+            )
+    return len(names[0])
 
 
 def check_decoder(cfg: CfgNode, channels: int) -> None:

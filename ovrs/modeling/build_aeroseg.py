@@ -7,8 +7,6 @@ from typing import Any
 from detectron2.config import CfgNode
 from torch import nn
 
-from ovrs.data.catalog import register_files, vocabulary_of
-from ovrs.data.folds import trained_classes
 from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
@@ -18,10 +16,12 @@ from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
-from ovrs.modeling.build import build_guidance_encoder, check_decoder, pixel_loss, shared_parts
+from ovrs.modeling.build import build_guidance_encoder, check_decoder, pixel_loss, shared_parts, training_classes
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.segmentation_model import PixelNormalization
+
+POOLED = "MODEL.BACK_PROJECTION.POOL_CLASSES True trains on any number"
 
 
 def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
@@ -109,26 +109,8 @@ def _back_projection(cfg: CfgNode, dims: dict[str, int]) -> SemanticBackProjecti
         raise ConfigError(f"MODEL.BACK_PROJECTION.TARGET is {keys.TARGET!r}; choose {', '.join(dims)} or none")
     if not (keys.POOL_CLASSES or cfg.DATASETS.TRAIN):
         return None
-    classes = 0 if keys.POOL_CLASSES else _training_classes(cfg)
+    classes = 0 if keys.POOL_CLASSES else training_classes(cfg, "back-projection", POOLED)
     return SemanticBackProjection(classes=classes, dim=cfg.MODEL.COST.DIM, hidden=keys.HIDDEN, target_dim=dims[keys.TARGET])
-
-
-def _training_classes(cfg: CfgNode) -> int:
-    """How many classes the training sets give labels of; they must have the same ones."""
-    register_files(cfg.DATASETS.FILES)
-    seen_only = cfg.DATASETS.TRAIN_CLASSES == "seen"
-    classes = [
-        trained_classes(vocabulary_of(name), seen_only=seen_only, hidden=cfg.DATASETS.HIDDEN_CLASSES)
-        for name in cfg.DATASETS.TRAIN
-    ]
-    names = [[cls.name for cls in kept.values()] for kept in classes]
-    for name, others in zip(cfg.DATASETS.TRAIN, names, strict=True):
-        if others != names[0]:
-            raise ConfigError(
-                f"DATASETS.TRAIN: back-projection is bound to one list of classes, and {cfg.DATASETS.TRAIN[0]} and {name} have "
-                "different ones; MODEL.BACK_PROJECTION.POOL_CLASSES True trains on any number"
-            )
-    return len(names[0])
 
 
 def _check_sizes(cfg: CfgNode) -> None:

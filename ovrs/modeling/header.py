@@ -21,8 +21,19 @@ from ovrs.vocabulary import Vocabulary
 logger = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "segment-anything")
-# Keys of MODEL that say where files lie or how memory is used, not what the weights mean.
-PASSING = ("WEIGHTS", "DEVICE", "PRECISION", "CLASS_CHUNK", "TRAIN", "STEM_WEIGHTS", "CACHE", "CACHE_PRECISION", "FOLD_PADDING")
+# Keys of MODEL that say where files lie, how memory is used or what only training does, not what the weights mean.
+PASSING = (
+    "WEIGHTS",
+    "DEVICE",
+    "PRECISION",
+    "CLASS_CHUNK",
+    "TRAIN",
+    "STEM_WEIGHTS",
+    "CACHE",
+    "CACHE_PRECISION",
+    "FOLD_PADDING",
+    "TRAINING",
+)
 LONGEST = 10_000  # characters of an architecture, of which ours have a thousand; PyYAML takes seconds for more brackets
 OURS = (
     "META_ARCHITECTURE",
@@ -38,14 +49,16 @@ OURS = (
     "IMAGE",
     "TEXT",
     "MAFN",
+    "TSMNET",
 )
-SENTENCES = ("IMAGE.", "TEXT.", "MAFN.")
+SENTENCES = ("IMAGE.", "TEXT.", "MAFN.", "TSMNET.")
 # Of those the ones that a system does not read, by their beginnings.
 UNREAD = {
     "AerOSeg": ("RS_ZEROSEG.", *SENTENCES),
     "DenseAlignment": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", *SENTENCES),
     "RSZeroSeg": ("REFINEMENT.", "MAX_CLASSES", "GUIDANCE.SPATIAL_DIM", "GUIDANCE.TEXT_DIM", "GUIDANCE.UPSAMPLE", *SENTENCES),
-    "MAFN": ("RS_ZEROSEG.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.DROP_PATH"),
+    "MAFN": ("RS_ZEROSEG.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.DROP_PATH", "TSMNET."),
+    "TSMNet": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.", "MAFN."),
 }
 
 
@@ -111,6 +124,8 @@ def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
         unused += _unused_by_mafn(ours)
     elif ours.get("VISION_LANGUAGE.NAME") != "small":
         unused.append("VISION_LANGUAGE.SMALL.")
+    if system == "TSMNet" and (ours.get("TSMNET.SCENE_ENCODER") == "clip" or not ours.get("TSMNET.SCENE")):
+        unused.append("TEXT.")
     if system == "RSZeroSeg" and ours.get("RS_ZEROSEG.HEAD") != "decoder":
         unused += ["COST.", "DECODER.", "GUIDANCE.DECODER_DIMS"]
     return tuple(unused)

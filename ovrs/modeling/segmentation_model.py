@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any, Generic, TypeVar
@@ -22,7 +22,7 @@ PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat1
 KEPT_VOCABULARIES = 8
 # Logit of a row that was left out of the aggregation (CAT-Seg's value): its score is 0.
 LEFT_OUT = -100.0
-# What a system reads of words: one embedding a prompt, or the tokens of a sentence.
+# What a system reads of words: one embedding a prompt, the tokens of a sentence, or both.
 Words = TypeVar("Words")
 
 
@@ -60,6 +60,7 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
     scores_per_patch = 4  # side of the square of scores that one patch becomes
     reads_sentences = False  # whether it learns from sentences, with 0.5 as the border of what they say
     reads_descriptions = False  # whether what is said of the whole scene (Vocabulary.description) changes its answer
+    reads_sar = False  # whether images may have SAR behind their three colours, as further channels
 
     def __init__(
         self,
@@ -89,9 +90,10 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
 
     @abstractmethod
     def logits(self, images: Tensor, text: Words) -> Tensor:
-        """Scores before the sigmoid [B, N, h, w] of images [B, 3, H, W] in 0..255, H and W multiples of :attr:`size_divisor`.
+        """Scores before the sigmoid [B, N, h, w] of images [B, C, H, W], H and W multiples of :attr:`size_divisor`.
 
-        In a square of that many pixels lie :attr:`scores_per_patch` scores on either axis.
+        An image is what :meth:`image_of` makes of an input: for most systems RGB in 0..255. In a square of that many pixels
+        lie :attr:`scores_per_patch` scores on either axis.
         """
 
     @abstractmethod
@@ -130,16 +132,26 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
 
     def text_features(self, words: Sequence[str]) -> Words:
         """What :meth:`encode_text` makes of every word in every prompt; computed once per list of words and weight version."""
-        key = tuple(words)
-        version = self.text_version()
-        if version != self._text_version:
+        prompts = [[template.format(word) for template in self.templates] for word in words]
+        return self.remembered(tuple(words), lambda: self.encode_text(prompts))
+
+    def text_of(self, vocabulary: Vocabulary) -> Words:
+        """What the system reads of a vocabulary: by default its words alone."""
+        return self.text_features(vocabulary.rows)
+
+    def training_text(self, vocabulary: Vocabulary, inputs: list[dict[str, Any]]) -> Words:
+        """The same for a training batch: names alone, since synonyms are drawn by the data loader, one a batch."""
+        return self.text_features([cls.name for cls in vocabulary.classes])
+
+    def remembered(self, key: tuple[str, ...], encode: Callable[[], Words]) -> Words:
+        """What ``encode`` gives, computed once per key and weight version; each time where gradients flow into the words."""
+        if (version := self.text_version()) != self._text_version:
             self._text.clear()
             self._text_version = version
         learning = torch.is_grad_enabled() and self.text_trains
         if learning or key not in self._text:
-            prompts = [[template.format(word) for template in self.templates] for word in key]
             with torch.set_grad_enabled(learning):
-                features = self.encode_text(prompts)
+                features = encode()
             if learning:
                 return features
             self._text[key] = features
@@ -159,7 +171,8 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         """Detectron2's contract: losses in training; in evaluation one ``{"sem_seg": [N, H, W]}`` of scores in 0..1 an image.
 
         Each input holds ``image`` [3, h, w] RGB 0..255; in training ``sem_seg`` [h, w]; optionally ``vocabulary``, or a
-        sentence as ``expression``, which is a vocabulary of one; and ``height`` and ``width`` of the answer.
+        sentence as ``expression``, which is a vocabulary of one; ``height`` and ``width`` of the answer; and, for systems that
+        read them, ``sar`` [S, h, w] and a ``description``.
         """
         if not self.training:
             return [{"sem_seg": self._answer(entry)} for entry in inputs]
@@ -171,15 +184,22 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         if any(self._vocabulary_of(entry) != vocabulary for entry in inputs):
             raise ValueError("the images of one training batch must share their vocabulary")
         # What is squeezed to a fixed size needs no padding, and padding would train as if it had been seen.
-        images, targets = stack_batch(inputs, 1 if self.fixed_size else self.size_divisor, self.device)
+        entries = [{"image": self.image_of(entry), "sem_seg": entry["sem_seg"]} for entry in inputs]
+        images, targets = stack_batch(entries, 1 if self.fixed_size else self.size_divisor, self.device)
         with self.autocast():
-            # A class is trained under its name alone: synonyms are drawn by the data loader, one a batch.
-            return self.losses(self._squeeze(images), self.text_features([cls.name for cls in vocabulary.classes]), targets)
+            return self.losses(self._squeeze(images), self.training_text(vocabulary, inputs), targets)
+
+    def image_of(self, entry: dict[str, Any]) -> Tensor:
+        """The pixels [C, h, w] that the system reads of an input; by default its ``image``."""
+        image: Tensor = entry["image"]
+        return image
 
     @torch.no_grad()
     def _answer(self, entry: dict[str, Any]) -> Tensor:
-        image = entry["image"]
-        scores = self.score_map(image, self._vocabulary_of(entry))[None]
+        image, vocabulary = self.image_of(entry), self._vocabulary_of(entry)
+        if self.reads_descriptions and entry.get("description"):
+            vocabulary = vocabulary.with_description(entry["description"])
+        scores = self.score_map(image, vocabulary)[None]
         height, width = image.shape[-2:]
         full = self._full_size(image)
         if full != (height, width):  # the scores cover padding too: cut it off at full size
@@ -211,11 +231,11 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
                 that constant.
         """
         with self.autocast():
-            text = self.text_features(vocabulary.rows)
+            text = self.text_of(vocabulary)
         return self.scores_of(images.to(self.device, torch.float32), text, vocabulary)
 
     def scores_of(self, images: Tensor, text: Words, vocabulary: Vocabulary) -> Tensor:
-        """As :meth:`scores`, of words that are embedded already: ``text`` is :meth:`text_features` of ``vocabulary.rows``."""
+        """As :meth:`scores`, of words that are embedded already: ``text`` is :meth:`text_of` of ``vocabulary``."""
         images = pad_to_multiple(self._squeeze(images), self.size_divisor)
         with self.autocast():
             logits = self.logits(images, text).float()

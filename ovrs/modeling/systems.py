@@ -5,5 +5,6 @@ from ovrs.modeling.dense_alignment import DenseAlignment
 from ovrs.modeling.mafn import MAFN
 from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import SegmentationModel
+from ovrs.modeling.tsmnet import TSMNet
 
-__all__ = ["MAFN", "AerOSeg", "DenseAlignment", "RSZeroSeg", "SegmentationModel"]
+__all__ = ["MAFN", "AerOSeg", "DenseAlignment", "RSZeroSeg", "SegmentationModel", "TSMNet"]

@@ -57,14 +57,35 @@ class ClipImage(ImageTower):
         return self.read(self.conv1(x), (x.shape[-2] // self.patch, x.shape[-1] // self.patch), taps)
 
     def read(self, patches: Tensor, size: tuple[int, int], taps: Sequence[int] = ()) -> ImageFeatures:
-        """As :meth:`forward`, of patches [B, width, H, W] that are embedded already; ``size`` is (H, W)."""
-        tokens, tapped = self._tokens(patches, size, taps)
+        """As :meth:`forward`, of patches [B, width, H, W] that are embedded already; ``size`` is (H, W).
+
+        The last of ``taps`` may be the last block, which is then run once more, whole: with its attention.
+        """
+        before = [tap for tap in taps if tap <= self.usable_blocks]
+        tokens, tapped = self._tokens(patches, size, before)
         last = self.transformer.resblocks[-1]
+        if len(before) < len(taps):
+            tapped = [*tapped, residual_block(last, tokens)]
         # CAT-Seg's dense last block: no attention, and the residual of *every* token is the class token.
         tokens = tokens[:, :1] + last.ls_1(last.attn.value(last.ln_1(tokens)))
         tokens = tokens + last.ls_2(last.mlp(last.ln_2(tokens)))
         tokens = self.ln_post(tokens) @ self.proj
         return ImageFeatures(to_map(tokens[:, 1:], size), tokens[:, 0], tuple(to_map(tap[:, 1:], size) for tap in tapped))
+
+    def cut(self, blocks: int) -> None:
+        """Take away all behind the first ``blocks`` blocks; :meth:`levels` alone can be read from then on."""
+        self.transformer.resblocks = self.transformer.resblocks[:blocks]
+        self.ln_post, self.proj = nn.Identity(), None
+
+    def levels(self, x: Tensor, taps: Sequence[int]) -> list[Tensor]:
+        """Outputs of blocks ``taps``, from 1, each [B, width, H, W], of normalised images ``x`` [B, 3, H*patch, W*patch].
+
+        All of them are run whole, the last of the tower too, and none behind the deepest.
+        """
+        size = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
+        tokens = self._embedded(self.conv1(x), size)
+        _, tapped = read_blocks(self.transformer.resblocks[: max(taps)], residual_block, tokens, taps)
+        return [to_map(tap[:, 1:], size) for tap in tapped]
 
     def global_embedding(self, x: Tensor) -> Tensor:
         """CLIP's own image embedding [B, C]: the last block with its attention, the class token projected."""
@@ -78,9 +99,13 @@ class ClipImage(ImageTower):
 
     def _tokens(self, patches: Tensor, size: tuple[int, int], taps: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
         """Tokens before the last block [B, 1 + H*W, width], and behind the blocks ``taps``."""
+        return read_blocks(self.transformer.resblocks[:-1], residual_block, self._embedded(patches, size), taps)
+
+    def _embedded(self, patches: Tensor, size: tuple[int, int]) -> Tensor:
+        """The class token and patches [B, width, H, W] at their positions [B, 1 + H*W, width]."""
         patches = patches.flatten(2).transpose(1, 2)
         start = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
         weight = self.positional_embedding
         positions = self._resized(weight, size, lambda: torch.cat([weight[:1], self._resize(weight[1:], size)]))
-        tokens = self.ln_pre(torch.cat([start, patches], dim=1) + positions.to(patches.dtype))
-        return read_blocks(self.transformer.resblocks[:-1], residual_block, tokens, taps)
+        tokens: Tensor = self.ln_pre(torch.cat([start, patches], dim=1) + positions.to(patches.dtype))
+        return tokens

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.attention import residual_block, split_attentions
 from ovrs.modeling.encoders.minilm import MiniLm
+from ovrs.modeling.encoders.text_tokens import TextTokens
 
 
 class ClipText(nn.Module):
@@ -42,19 +43,52 @@ class ClipText(nn.Module):
         """Width of the embeddings."""
         return int(self.text_projection.shape[1])
 
-    def forward(self, texts: Sequence[str]) -> Tensor:
-        """Embed ``texts`` -> [len(texts), C], not normalised."""
-        tokens = self.tokenizer(list(texts)).to(self.positional_embedding.device)
-        return torch.cat([self._encode(part) for part in tokens.split(self.batch_size)])
+    @property
+    def width(self) -> int:
+        """Channels of a token inside."""
+        return int(self.positional_embedding.shape[1])
 
-    def _encode(self, tokens: Tensor) -> Tensor:
-        end = tokens.argmax(dim=1)  # the end token has the largest id
-        tokens = tokens[:, : int(end.max()) + 1]
-        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
-        for block in self.transformer.resblocks:
-            x = residual_block(block, x, causal=True)
+    def forward(self, texts: Sequence[str], context: Tensor | None = None) -> Tensor:
+        """Embed ``texts`` -> [len(texts), C], not normalised.
+
+        ``context`` [L, width], vectors in the place of L tokens, stands between each start token and its text. (Texts are cut
+        off where the two together have more tokens than there are positions.)
+        """
+        numbers = self._numbers(texts, 0 if context is None else len(context))
+        return torch.cat([self._encode(part, context) for part in numbers.split(self.batch_size)])
+
+    def read(self, texts: Sequence[str]) -> TextTokens:
+        """The tokens of ``texts`` in the space of the embeddings; that of the end token is what stands for a text.
+
+        What is behind the 77 tokens of CLIP is cut off.
+        """
+        x, end = self._hidden(self._numbers(texts), None)
+        tokens = self.ln_final(x) @ self.text_projection
+        mask = torch.arange(x.shape[1], device=x.device) <= end[:, None]
+        return TextTokens(tokens, mask, tokens[torch.arange(len(x), device=x.device), end])
+
+    def _numbers(self, texts: Sequence[str], beside: int = 0) -> Tensor:
+        """Token numbers [len(texts), 77], or as many fewer as stand ``beside``."""
+        length = {"context_length": len(self.positional_embedding) - beside} if beside else {}
+        numbers: Tensor = self.tokenizer(list(texts), **length)
+        return numbers.to(self.positional_embedding.device)
+
+    def _encode(self, numbers: Tensor, context: Tensor | None) -> Tensor:
+        x, end = self._hidden(numbers, context)
         x = self.ln_final(x[torch.arange(len(x), device=x.device), end])
         return x @ self.text_projection
+
+    def _hidden(self, numbers: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Hidden states [N, L, width] of token numbers [N, .], and where the end token of each is [N]."""
+        end = numbers.argmax(dim=1)  # the end token has the largest id
+        x = self.token_embedding(numbers[:, : int(end.max()) + 1])
+        if context is not None:
+            end = end + len(context)
+            x = torch.cat([x[:, :1], context.to(x.dtype).expand(len(x), -1, -1), x[:, 1:]], dim=1)
+        x = x + self.positional_embedding[: x.shape[1]]
+        for block in self.transformer.resblocks:
+            x = residual_block(block, x, causal=True)
+        return x, end
 
 
 class SentenceText(nn.Module):

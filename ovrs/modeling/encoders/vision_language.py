@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, get_args
 
 import open_clip
 import torch
@@ -23,7 +23,7 @@ from ovrs.modeling.encoders.siglip_image import SiglipImage
 from ovrs.modeling.encoders.siglip_text import FolderTokenizer, SiglipText
 from ovrs.modeling.encoders.text import ClipText, SentenceText
 
-TrainMode = Literal["freeze", "attention", "full"]
+TrainMode = Literal["freeze", "attention", "image", "full"]
 
 
 class TextTower(Protocol):
@@ -45,7 +45,8 @@ class VisionLanguageEncoder(nn.Module):
         text: the text tower.
         taps: blocks, counted from 1, whose outputs :meth:`image` returns as well.
         train: which parameters train: ``freeze`` none, ``attention`` the query and value projections of both towers,
-            ``full`` all. What the dense path never reads (:meth:`outside_dense_path`, the logit scale) is frozen in any case.
+            ``image`` the image tower, ``full`` all. What the dense path never reads (:meth:`outside_dense_path`, the logit
+            scale) is frozen in any case.
     """
 
     def __init__(self, *, visual: ImageTower, text: nn.Module, taps: Sequence[int] = (), train: TrainMode = "freeze") -> None:
@@ -102,12 +103,15 @@ class VisionLanguageEncoder(nn.Module):
 
     def set_trainable(self, train: TrainMode) -> None:
         """Say which parameters train (see the class), the one place where it is said."""
-        if train not in ("freeze", "attention", "full"):
-            raise ConfigError(f"training mode {train!r} of the vision-language encoder; choose freeze, attention or full")
+        if train not in get_args(TrainMode):
+            raise ConfigError(
+                f"training mode {train!r} of the vision-language encoder; choose {', '.join(get_args(TrainMode))}"
+            )
         self.train_mode = train
         outside = self.outside_dense_path()
         for name, parameter in self.named_parameters():
-            chosen = train == "full" or (train == "attention" and name.endswith(("attn.q_proj_weight", "attn.v_proj_weight")))
+            chosen = train == "full" or (train == "image" and name.startswith("visual."))
+            chosen = chosen or (train == "attention" and name.endswith(("attn.q_proj_weight", "attn.v_proj_weight")))
             # The projection behind a frozen sentence encoder is all the language that a small model can learn.
             chosen = chosen or (train == "attention" and name.startswith("text_tower.projection."))
             parameter.requires_grad_(chosen and name not in outside and name != "logit_scale")
