@@ -16,8 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovrs.errors import OvrsError
-from ovrs.inference.command_line import add_model_arguments, load_segmenter, one_line, whole_number
+from ovrs.errors import InputError, OvrsError
+from ovrs.inference.command_line import add_model_arguments, load_segmenter, one_line
+from ovrs.inference.file_arguments import add_file_arguments, read_options
+from ovrs.inference.pair_arguments import add_pair_arguments, modalities_asked
 from ovrs.inference.questions import Question, add_question_arguments, endings, in_words, read_questions
 from ovrs.vocabulary import Vocabulary
 
@@ -47,6 +49,9 @@ EXAMPLES = """examples:
       two sentences, two masks (port.the-ship-at-the-pier.classes.tif), every window by itself; a model of sentences
   %(prog)s --input 'archive/**/*.tif' --preset land_cover --vectors gpkg --min-area 20 --output maps --resume
       an archive, with polygons; what is done already is left out, and interrupted work goes on
+  %(prog)s --input town.tif --sar town_sar.tif --description "a river town after a flood" --vocab "water,houses" \\
+          --config-file mini/tsmnet --compare-modalities
+      an image and its SAR partner, and what is said of the scene; a model that reads them; docs/optical_and_sar.md
   %(prog)s --input port.tif --vocab "ship,quay" --config-file mini/rs_zeroseg
       another small model
   %(prog)s --input port.tif --vocab ship --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml \\
@@ -72,64 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    files = parser.add_argument_group("images")
-    files.add_argument(
-        "--input",
-        nargs="+",
-        action="extend",
-        metavar="IMAGE",
-        default=[],
-        help="PNG, JPEG, WebP or GeoTIFF files, or patterns; without it a scene is drawn",
-    )
-    files.add_argument(
-        "--output", type=_folder, metavar="DIR", default="output/demo", help="folder for the results (default: %(default)s)"
-    )
-    files.add_argument(
-        "--nodata",
-        default="auto",
-        metavar="auto|none|VALUE",
-        help="what is nodata beside what the file declares: where it declares nothing, black that touches the border (auto); "
-        "nothing; or a value that all three bands have, as 65535, -9999 or nan (default: %(default)s)",
-    )
-    files.add_argument(
-        "--allow-remote",
-        action="store_true",
-        help="also read GeoTIFFs at https://, http://, s3:// and gs://, and trust VRTs and /vsi paths with all they point to",
-    )
-    files.add_argument("--bands", metavar="R,G,B", help="bands of a GeoTIFF that stand for red, green and blue, from 1")
-    files.add_argument(
-        "--stretch",
-        default="auto",
-        metavar="auto|none|LOW,HIGH",
-        help="values that become 0 and 255, for all of a scene: two percentiles as 2%%,98%% (auto, for other than eight bits), "
-        "two values as 0,10000, or none (default: %(default)s)",
-    )
-    files.add_argument("--gsd", type=float, metavar="M", help="metres a pixel at which the model is to see the image")
-    files.add_argument(
-        "--max-pixels",
-        type=whole_number,
-        default=10_000_000_000,
-        metavar="N",
-        help="refuse larger GeoTIFFs before decoding them (default: 1e10)",
-    )
-    files.add_argument("--probabilities", action="store_true", help="also write the scores of all classes (GeoTIFFs only)")
-    files.add_argument(
-        "--vectors", choices=("gpkg", "geojson", "parquet"), help="also write the polygons of the map (GeoTIFFs only)"
-    )
-    files.add_argument("--min-area", type=float, default=0.0, metavar="M2", help="leave smaller polygons out (default: 0)")
-    files.add_argument(
-        "--simplify",
-        type=float,
-        default=1.0,
-        metavar="PX",
-        help="how much outlines are smoothed; 0 keeps the steps (default: 1)",
-    )
-    files.add_argument("--cog", action="store_true", help="write cloud-optimised GeoTIFFs")
-    files.add_argument("--resume", action="store_true", help="go on with what an interrupted run left")
-    files.add_argument(
-        "--seed", type=whole_number, default=22, metavar="N", help="the scene drawn without --input (default: %(default)s)"
-    )
+    add_file_arguments(parser)
     add_question_arguments(parser)
+    add_pair_arguments(parser)
     model = add_model_arguments(parser)
     model.add_argument(
         "--engine",
@@ -162,26 +112,44 @@ def run(args: argparse.Namespace) -> int:
     """
     questions = read_questions(args)
     from ovrs.inference.outputs import OutputFolder
+    from ovrs.inference.pairing import with_partners
     from ovrs.inference.sources import draw_source, list_sources
 
     options = read_options(args)
-    sources = list_sources(args.input, options)
+    sources = with_partners(list_sources(args.input, options), args.sar, options)
     on_cluster = args.engine == "ray" and bool(sources)
     with OutputFolder(args.output) as folder:
         recorded = on_cluster or len(sources) > 1 or any(map(glob.has_magic, args.input))
-        jobs = [replace(job_of(args, question, options), recorded=recorded) for question in questions]
-        asked = list(zip(jobs, endings(questions), strict=True))
-        names = (name for job, ending in asked for source in sources for name in job.names_of(source.with_ending(ending)))
-        folder.check_targets(names, (source.path for source in sources))
-        segment = segment_on_cluster if on_cluster else partial(segment_all, load_segmenter(args))
+        asked = [
+            (replace(job_of(args, question, options), recorded=recorded, modalities=how), ending + of_one)
+            for question, ending in zip(questions, endings(questions), strict=True)
+            for how, of_one in modalities_asked(args)
+        ]
+        names = [name for job, ending in asked for source in sources for name in job.names_of(source.with_ending(ending))]
+        folder.check_targets(names, (path for source in sources for path in source.files))
+        segment = segment_on_cluster if on_cluster else partial(segment_all, load_model(args))
         if not args.input:
             print(f"no --input: a synthetic scene is drawn from seed {args.seed}")
             sources = [draw_source(args.seed, folder.path)]
         failed = 0
         for job, ending in asked:
-            print(in_words(job.vocabulary))
-            failed += segment(args, [source.with_ending(ending) for source in sources], job)
-        return 2 if conclude(jobs, len(jobs) * len(sources), failed) else 0
+            print(in_words(job.vocabulary, job.modalities))
+            failed += segment(args, named := [source.with_ending(ending) for source in sources], job)
+            if args.compare_modalities and job.modalities == "both":
+                failed += compare_all(named, job)
+        return 2 if conclude([job for job, _ in asked], len(asked) * len(sources), failed) else 0
+
+
+def load_model(args: argparse.Namespace) -> Segmenter:
+    """The model that the arguments name, which must read SAR where it is to be compared with and without.
+
+    Raises:
+        OvrsError: it cannot be loaded, or reads none.
+    """
+    segmenter = load_segmenter(args)
+    if args.compare_modalities and not segmenter.reads_sar:
+        raise InputError(f"--compare-modalities: the model of {args.config_file} reads no SAR; name one that does")
+    return segmenter
 
 
 def job_of(args: argparse.Namespace, question: Question, options: ReadOptions) -> Job:
@@ -196,28 +164,13 @@ def job_of(args: argparse.Namespace, question: Question, options: ReadOptions) -
         Path(args.output),
         question,
         threshold=args.confidence_threshold if beside_words else None,
+        description=args.description,
         read=options,
         probabilities=args.probabilities,
         vectors=args.vectors,
         vector_options=VectorOptions(args.min_area, args.simplify),
         cog=args.cog,
         resume=args.resume,
-    )
-
-
-def read_options(args: argparse.Namespace) -> ReadOptions:
-    """How files are read, as the arguments say."""
-    from ovrs.inference.nodata import parse_nodata
-    from ovrs.inference.reading import ReadOptions, parse_bands
-    from ovrs.inference.stretch import StretchRule
-
-    return ReadOptions(
-        bands=None if args.bands is None else parse_bands(args.bands),
-        stretch=StretchRule.parse(args.stretch),
-        nodata=parse_nodata(args.nodata),
-        gsd=args.gsd,
-        max_pixels=args.max_pixels,
-        allow_remote=args.allow_remote,
     )
 
 
@@ -272,6 +225,23 @@ def segment_all(segmenter: Segmenter, args: argparse.Namespace, sources: Sequenc
     return failed
 
 
+def compare_all(sources: Sequence[Source], job: Job) -> int:
+    """Draw the picture that compares the maps of each image, where all three are there; returns how many failed."""
+    from ovrs.inference.modalities import draw_from_results
+    from ovrs.inference.processes import Processes
+
+    failed = 0
+    for source in Processes.of().own_part(sources):
+        try:
+            path = draw_from_results(source, job)
+        except OvrsError as error:
+            print(f"demo.py: error: {source.path}: {one_line(error)}", file=sys.stderr)
+            failed += 1
+        else:
+            print(f"compared: {path}" if path is not None else f"{source.path}: not compared, for a map is missing")
+    return failed
+
+
 def conclude(jobs: Sequence[Job], images: int, failed: int) -> int:
     """Where there are records, write their summary and say how many images are done; returns how many failed anywhere."""
     from ovrs.inference.batch import write_summary
@@ -283,14 +253,6 @@ def conclude(jobs: Sequence[Job], images: int, failed: int) -> int:
         names = dict.fromkeys(name for job in jobs for name in job.vocabulary.names)
         print(f"{images - failed} of {images} images done; {write_summary(jobs[0].output, names)}")
     return failed
-
-
-def _folder(text: str) -> str:
-    """A folder for results; what looks like the name of one of them is refused."""
-    path = Path(text)
-    if path.suffix.lower() in (".tif", ".tiff", ".png", ".gpkg", ".geojson", ".parquet") and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is no folder; the map of scene.tif becomes DIR/scene.classes.tif")
-    return text
 
 
 if __name__ == "__main__":

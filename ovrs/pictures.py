@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -122,24 +123,33 @@ class Legend:
         return load_font(factor * self.type_size)
 
 
-def side_by_side(image: Picture, maps: Mapping[str, Labels], vocabulary: Vocabulary, title: str = "") -> Image.Image:
+def side_by_side(
+    image: Picture,
+    maps: Mapping[str, Labels],
+    vocabulary: Vocabulary,
+    title: str = "",
+    *,
+    beside: Mapping[str, Picture] = MappingProxyType({}),
+) -> Image.Image:
     """An image beside maps of it, with a legend of the classes that occur in any of them.
 
     Args:
         image: uint8 [h, w, 3].
         maps: label maps [h, w] by what they are called; labels outside of the vocabulary's names are hatched.
         title: the legend's first line.
+        beside: further pictures of the same ground, shown between the image and its maps, by what they are called.
     """
     scale = min(1.0, PANEL / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    panels: list[Picture] = [np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)]
+    shown = (image, *beside.values())
+    panels: list[Picture] = [np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), dtype=np.uint8) for each in shown]
     for labels in maps.values():
         small = cv2.resize(labels.astype(np.int16), size, interpolation=cv2.INTER_NEAREST)
         panels.append(_colored(np.asarray(small, dtype=np.int16), vocabulary))
     enlarged = max(1, PANEL // 2 // max(size))  # whole factors keep pixels square
     panels = [panel.repeat(enlarged, axis=0).repeat(enlarged, axis=1) for panel in panels]
     legend = _legend_of(maps, vocabulary, title, type_size=max(14, max(panels[0].shape[:2]) // 26))
-    return legend.beside(panel_row(panels, ("image", *maps), legend.type_size))
+    return legend.beside(panel_row(panels, ("image", *beside, *maps), legend.type_size))
 
 
 def _colored(labels: Labels, vocabulary: Vocabulary) -> Picture:

@@ -20,6 +20,7 @@ from ovrs.errors import InputError, OvrsError
 from ovrs.files import written_whole
 from ovrs.inference.addresses import version_of
 from ovrs.inference.reading import ReadOptions
+from ovrs.inference.sar_options import Modalities
 from ovrs.inference.segmentation import Segmentation
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.sentence import Sentence
@@ -39,6 +40,8 @@ class Job:
         output: folder of all results.
         vocabulary: the words, or a sentence.
         threshold: confidence below which a pixel is background, with a background of words.
+        description: what is said of every scene; None leaves what the vocabulary says.
+        modalities: whether a scene with a SAR partner is mapped from both, or from one of them alone.
         read: how files are read.
         probabilities: also write the scores of all classes of a GeoTIFF.
         vectors: also write a GeoTIFF's polygons, as ``gpkg``, ``geojson`` or ``parquet``.
@@ -51,6 +54,8 @@ class Job:
     output: Path
     vocabulary: Vocabulary | Sentence
     threshold: float | None = None
+    description: str | None = None
+    modalities: Modalities = "both"
     read: ReadOptions = field(default_factory=ReadOptions)
     probabilities: bool = False
     vectors: Literal["gpkg", "geojson", "parquet"] | None = None
@@ -61,7 +66,7 @@ class Job:
 
     def names_of(self, source: Source) -> list[str]:
         """The names of all files that may be written for a scene."""
-        names = list(source.results)
+        names = [*source.results, *([f"{source.stem}.modalities.png"] if source.sar is not None else [])]
         if source.has_crs:
             names += [f"{source.results[0]}.aux.xml", f"{source.stem}.probabilities.tif"]
             names += [f"{source.stem}.{self.vectors}"] if self.vectors is not None else []
@@ -106,7 +111,8 @@ def segment_scene(
     Raises:
         OvrsError: the scene cannot be read or its files cannot be written; that, and what nobody foresaw, is recorded too.
     """
-    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {version_of(source.path)}"
+    versions = " with SAR of ".join(map(version_of, source.files))
+    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {versions}"
     if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
         return kept, None
     start = time.monotonic()
@@ -164,6 +170,9 @@ def _segment(segmenter: Segmenter, source: Source, job: Job, progress: Callable[
     return segmenter.segment(
         source.path,
         job.vocabulary,
+        sar=source.sar,
+        description=job.description,
+        modalities=job.modalities,
         output=job.output / source.results[0],
         confidence_threshold=job.threshold,
         probabilities=job.probabilities and source.has_crs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ def whole_number(text: str) -> int:
     if not number.is_integer() or number < 0:
         raise argparse.ArgumentTypeError(f"{text} is no whole number")
     return int(number)
+
+
+def folder_name(text: str) -> str:
+    """A folder for results; what looks like the name of one of them is refused. For ``type=``."""
+    path = Path(text)
+    if path.suffix.lower() in (".tif", ".tiff", ".png", ".gpkg", ".geojson", ".parquet") and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder; the map of scene.tif becomes DIR/scene.classes.tif")
+    return text
 
 
 def one_line(error: Exception) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from ovrs.errors import VocabularyError
 from ovrs.inference.sentence import How, Sentence
 from ovrs.vocabulary import Background, Vocabulary
 from ovrs.vocabulary_files import presets
+
+if TYPE_CHECKING:
+    from ovrs.inference.sar_options import Modalities
 
 DEFAULT_VOCABULARY = "ship|boat, bridge, building|house, road, tree, water, cropland, bare soil"
 
@@ -88,11 +91,12 @@ def endings(questions: Sequence[Question]) -> list[str]:
     return found
 
 
-def in_words(question: Question) -> str:
-    """A line that says what is asked."""
+def in_words(question: Question, modalities: Modalities = "both") -> str:
+    """A line that says what is asked, and of which of an image and its SAR partner."""
+    alone = {"both": "", "optical": " (optical only)", "sar": " (SAR only)"}[modalities]
     if isinstance(question, Sentence):
-        return f"sentence: {question.text}"
-    return f"classes: {', '.join(question.names)}"
+        return f"sentence: {question.text}{alone}"
+    return f"classes: {', '.join(question.names)}{alone}"
 
 
 class ListPresets(argparse.Action):

@@ -178,8 +178,7 @@ class Segmenter:
                 scene = grounding.view(scene)
             if paired:
                 how = options.sar if options is not None else SarOptions()
-                bands = int(getattr(self.model, "sar_bands", 0))
-                scene = opened.enter_context(beside(scene, sar, how, modalities, bands))
+                scene = opened.enter_context(beside(scene, sar, how, modalities, self.sar_bands))
             plan = plan_scene(scene, self.model.tiling, decision.names)
             work = self._work(scene, vocabulary, decision, target, resume)
             with resumable(work):
@@ -235,6 +234,11 @@ class Segmenter:
     def reads_sar(self) -> bool:
         """Whether the model reads the SAR partner of an image."""
         return self._is("reads_sar")
+
+    @property
+    def sar_bands(self) -> int:
+        """How many polarisations the model reads; 0 where it reads none or does not say."""
+        return int(getattr(self.model, "sar_bands", 0))
 
     @property
     def reads_descriptions(self) -> bool:

@@ -24,7 +24,7 @@ from ovrs.inference.reading import ReadOptions
 _SCENE_SIZE = 640
 # What no pattern finds: results may lie beside the images.
 _RESULTS = tuple(f".{kind}.{suffix}" for kind in ("classes", "confidence", "probabilities") for suffix in ("tif", "png"))
-_RESULTS += (".overlay.png",)
+_RESULTS += (".overlay.png", ".modalities.png")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Source:
         path: its file, or its address elsewhere.
         stem: what the names of its results begin with, folders included.
         has_crs: whether it has a coordinate reference system.
-        refused: why its header was refused; the scene fails when its turn comes.
+        refused: why its header or its SAR partner was refused; the scene fails when its turn comes.
+        sar: the file of its SAR partner, None without one.
 
     Raises:
         InputError: a stem that leads out of the folder of results.
@@ -45,6 +46,7 @@ class Source:
     stem: str
     has_crs: bool
     refused: str = ""
+    sar: Path | None = None
 
     def __post_init__(self) -> None:
         parts = PurePath(self.stem).parts
@@ -56,6 +58,11 @@ class Source:
         """The names of the class map, the confidence map and the overlay."""
         suffix = "tif" if self.has_crs else "png"
         return f"{self.stem}.classes.{suffix}", f"{self.stem}.confidence.{suffix}", f"{self.stem}.overlay.png"
+
+    @property
+    def files(self) -> list[Location]:
+        """What is read."""
+        return [self.path, *([self.sar] if self.sar is not None else [])]
 
     def with_ending(self, ending: str) -> Source:
         """The same image, the names of its results told from others' by an ending of the stem."""
