@@ -80,7 +80,7 @@ class PairedTowers(nn.Module):
         self.batch_statistics = batch_statistics
 
     def forward(self, images: Tensor, visual: ClipImage) -> PairedFeatures:
-        """What both see of ``images`` [B, 3 or 3 + S, H, W], NaN where nothing was measured; ``visual`` is the optical tower."""
+        """What both see of ``images`` [B, 3 or 3 + S, H, W], NaN where nothing was measured; ``visual``: the optical tower."""
 
         def read_optical(x: Tensor) -> list[Tensor]:
             seen = visual(x, self.taps)

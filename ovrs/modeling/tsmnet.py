@@ -17,6 +17,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from torch import Tensor, nn
 
+from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.context_decoder import ContextDecoder
 from ovrs.modeling.blocks.contrastive import SceneContrast
 from ovrs.modeling.blocks.feature_pyramid import FeaturePyramid, PyramidHead
@@ -105,6 +106,7 @@ class TSMNet(SegmentationModel[SceneText]):
         self.context_decoder = context_decoder
         self.temperature = temperature
         self.closed = closed
+        self.classes = classifier.out_channels if isinstance(classifier, nn.Conv2d) else 0
         self.pyramid = pyramid
         self.scene_encoder = scene_encoder
         self.scene_fusion = scene_fusion
@@ -134,6 +136,11 @@ class TSMNet(SegmentationModel[SceneText]):
 
     def _pyramid(self, images: Tensor, text: SceneText) -> tuple[list[Tensor], ObjectLevel | None]:
         """The pyramid that nothing has been said to, and what classes have in common with the image, if they are asked."""
+        if self.closed and len(text.classes) != self.classes:
+            raise ConfigError(
+                f"this model's head is bound to the {self.classes} classes that it was trained on, and {len(text.classes)} "
+                "names were asked for; MODEL.TSMNET.CLASS_WORDS True with SCORE_FUSION text_prior takes any"
+            )
         seen = self.towers(chosen_modalities(images, self.modalities), self.vision_language.visual)  # 2.2
         if self.context_decoder is None:
             return self.pyramid(seen.levels), None
@@ -213,13 +220,12 @@ class TSMNet(SegmentationModel[SceneText]):
         if not self.reads_descriptions:
             return SceneText(classes)
         said = [entry.get("description", "") for entry in inputs]
-        with torch.set_grad_enabled(self.text_trains):
-            found = self._describe(said)
+        found = self._describe(said)
         there = torch.tensor([bool(text) for text in said], device=found.mask.device)
         return SceneText(classes, TextTokens(found.tokens, found.mask & there[:, None], found.pooled))
 
     def _describe(self, texts: list[str]) -> TextTokens:
-        read = self.vision_language.text_tower.read if self.scene_encoder is None else self.scene_encoder
+        read: Any = self.vision_language.text_tower.read if self.scene_encoder is None else self.scene_encoder
         found: TextTokens = read(texts)
         return TextTokens(found.tokens.float(), found.mask, found.pooled.float())
 

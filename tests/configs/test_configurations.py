@@ -25,8 +25,11 @@ FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.yaml"))
 CONFIGURATIONS = [name for name in FILES if {"VERSION", "_BASE_"} & yaml.safe_load((ROOT / name).read_text()).keys()]
 CHILDREN = [name for name in CONFIGURATIONS if "_BASE_" in yaml.safe_load((ROOT / name).read_text())]
 ROWS = [name for name in CONFIGURATIONS if name.startswith("aeroseg/ablations/")]
-# Those that read sentences are in test_mafn_training.py.
-MINI = [n for n in CONFIGURATIONS if n.startswith("mini/") and load_config(str(ROOT / n)).DATASETS.TASK == "segmentation"]
+# Those that read sentences or SAR are in test_mafn_training.py and test_tsmnet_training.py.
+ELSEWHERE = ("MAFN", "TSMNet")
+MINI = [
+    n for n in CONFIGURATIONS if n.startswith("mini/") and load_config(str(ROOT / n)).MODEL.META_ARCHITECTURE not in ELSEWHERE
+]
 
 # The most keys in which a file may differ from the one that it is based on.
 MOST_KEYS, MOST_KEYS_OF_A_ROW = 12, 3
@@ -157,7 +160,7 @@ def test_the_index_links_to_files_that_exist():
 
 
 def test_every_published_size_is_known():
-    elsewhere = ("mini/", "rs_zeroseg/", "mafn/")  # the latter two in test_rs_zeroseg_configs.py and test_mafn_configs.py
+    elsewhere = ("mini/", "rs_zeroseg/", "mafn/", "tsmnet/")  # the latter three in test_<system>_configs.py
     assert {f"{name}.yaml" for name in SIZES} == {name for name in CONFIGURATIONS if not name.startswith(elsewhere)}
 
 

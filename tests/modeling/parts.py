@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -17,27 +18,39 @@ from ovrs.modeling.blocks.adaptive_noise import AdaptiveNoise
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.category_head import CategoryAdaptiveHead, CosineHead, GatedDecoderHead
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
+from ovrs.modeling.blocks.context_decoder import ContextDecoder
+from ovrs.modeling.blocks.contrastive import SceneContrast
 from ovrs.modeling.blocks.correlation_fusion import CorrelationFusion
+from ovrs.modeling.blocks.cosine_classifier import CosineClassifier
 from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.cross_scale import CrossScaleInteraction
 from ovrs.modeling.blocks.dual_stream import DualStreamFusion
+from ovrs.modeling.blocks.feature_pyramid import FeaturePyramid, PyramidHead
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
+from ovrs.modeling.blocks.level_adapters import LevelAdapters
+from ovrs.modeling.blocks.modality_fusion import ModalityFusion
 from ovrs.modeling.blocks.multi_scale_alignment import MultiScaleAlignment
 from ovrs.modeling.blocks.multi_scale_refinement import MultiScaleRefinement, TopDownDecoder
+from ovrs.modeling.blocks.rectification import FeatureRectification
 from ovrs.modeling.blocks.refinement import RefinementBlock
+from ovrs.modeling.blocks.scene_fusion import SceneFusion
 from ovrs.modeling.blocks.spatial_refinement import SpatialRefinement
 from ovrs.modeling.blocks.text_gate import TextGate
 from ovrs.modeling.blocks.upsampling import UpsamplingDecoder
 from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
+from ovrs.modeling.encoders.learned_context import LearnedOffset
 from ovrs.modeling.encoders.swin import build_small_swin
 from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.mafn import MAFN
+from ovrs.modeling.paired_towers import PairedTowers
 from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import PixelNormalization
+from ovrs.modeling.softmax_losses import LossWeights
+from ovrs.modeling.tsmnet import TSMNet
 from ovrs.modeling.windows import InferenceSettings
 from ovrs.vocabulary import TEMPLATES, Vocabulary
 
@@ -231,3 +244,67 @@ def tiny_mafn(*, decoder_input: str = "fused", noise: bool = True, stages: int =
         "templates": ("{}",),
     }
     return MAFN(**(parts | changes))
+
+
+def pairs(count: int = 2, bands: int = 1, height: int = 32, width: int = 32) -> list[dict[str, Any]]:
+    """Images of noise with SAR of noise, labels of noise and a description each."""
+    entries = []
+    for number in range(count):
+        generator = torch.Generator().manual_seed(number)
+        entries.append(
+            {
+                "image": picture(height, width, number),
+                "sar": torch.rand(bands, height, width, generator=generator) * 255,
+                "sem_seg": torch.randint(0, WORDS.num_classes, (height, width), generator=generator),
+                "vocabulary": WORDS,
+                "description": ("a river town after a flood", "a harbour with many ships")[number % 2],
+            }
+        )
+    return entries
+
+
+def tiny_towers(vision_language: VisionLanguageEncoder, bands: int = 1, **changes: Any) -> PairedTowers:
+    """Both towers of TSMNet on four blocks, all of them read, the last too; strides of 2, 4, 8 and 16."""
+    sar_tower = deepcopy(vision_language.visual)
+    sar_tower.cut(4)  # type: ignore[operator]
+    arguments: dict[str, Any] = {
+        "optical_normalization": PixelNormalization([120.0] * 3, [60.0] * 3),
+        "sar_normalization": PixelNormalization([100.0] * bands, [50.0] * bands),
+        "sar_tower": sar_tower,
+        "taps": (1, 2, 3, 4),
+        "adapters": tuple(LevelAdapters(dim=32, patch=PATCH, strides=(2, 4, 8, 16)) for _ in range(2)),
+        "strides": (2, 4, 8, 16),
+        "rectification": FeatureRectification(dim=32),
+        "fusion": ModalityFusion(dim=32),
+        "scales": (0.9, 0.1),
+    }
+    return PairedTowers(**(arguments | changes))
+
+
+def tiny_tsmnet(
+    *, bands: int = 1, closed: int = 0, seed: int = 0, towers: dict[str, Any] | None = None, **changes: Any
+) -> TSMNet:
+    """A whole TSMNet with levels of 32 channels and a pyramid of 16; ``closed`` to so many classes where it is not 0."""
+    torch.manual_seed(seed)
+    vision_language = tiny_vision_language("image", layers=4)
+    arguments: dict[str, Any] = {
+        "vision_language": vision_language,
+        "templates": ("{}",),
+        "inference": InferenceSettings(mode="sliding", tile=32, overlap=0.5),
+        "towers": tiny_towers(vision_language, bands, **(towers or {})),
+        "context": LearnedOffset(dim=24),
+        "score_projection": nn.Conv2d(32, 24, 1),
+        "context_decoder": ContextDecoder(embed_dim=24, dim=16, heads=2, layers=1, dropout=0.0),
+        "temperature": 0.07,
+        "closed": bool(closed),
+        "pyramid": FeaturePyramid(dims=[32, 32, 32 + (closed or 24), 32], dim=16),
+        "scene_encoder": HashedTokens(24),
+        "scene_fusion": nn.ModuleList(SceneFusion(dim=16, text_dim=24, heads=2) for _ in range(4)),
+        "scene_contrast": SceneContrast(dims=[16] * 4, text_dim=24, dim=16),
+        "head": PyramidHead(dim=16, out_dim=16, dropout=0.0),
+        "classifier": nn.Conv2d(16, closed, 1) if closed else CosineClassifier(dim=16, embed_dim=24),
+        "modalities": "both",
+        "drop_modality": 0.0,
+        "weights": LossWeights(),
+    }
+    return TSMNet(**(arguments | changes))
