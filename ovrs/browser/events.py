@@ -14,8 +14,10 @@ from typing import Any
 import gradio as gr
 
 from ovrs.browser import panels
-from ovrs.browser.guests import Guests, Result, question_of, words_of
+from ovrs.browser.beside import Beside
+from ovrs.browser.guests import Guests, Result
 from ovrs.browser.messages import plain_words
+from ovrs.browser.questions import question_of, words_of
 from ovrs.errors import OvrsError
 from ovrs.inference.opening import open_scene
 from ovrs.inference.screen import screen_size
@@ -64,6 +66,10 @@ class Events:
         background: str | None,
         threshold: float | None,
         bands: str | None,
+        sar: str | None,
+        scale: str | None,
+        resample: bool,
+        description: str | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio looks for it here
     ) -> tuple[Any, ...]:
@@ -73,7 +79,8 @@ class Events:
         def count(done: int, tiles: int) -> None:
             progress((done, tiles), desc="segmenting", unit="tiles")
 
-        result = self.guests.segment(str(request.session_hash), upload, vocabulary, least, bands, count)
+        beside = Beside(sar, scale, resample, description or "")
+        result = self.guests.segment(str(request.session_hash), upload, vocabulary, least, bands, count, beside)
         screen = result.screen
         return (
             panels.layered_map(screen, screen.class_layer(), result.key, smooth=False),
@@ -89,7 +96,7 @@ class Events:
         )
 
     def remarks(self, result: Result) -> str:
-        """How a sentence was read, and why there are no polygons."""
+        """How a sentence was read, what the model lacked, and why there are no polygons."""
         read = [f"{line[:1].upper()}{line[1:]}." for line in result.read.splitlines()]
         missing = [f"No polygons: {result.no_vectors}."] if result.no_vectors else []
         return "".join(panels.note(plain_words(line, self.guests.uploads)) for line in (*read, *missing))
@@ -116,10 +123,10 @@ class Events:
         vocabulary = Vocabulary.preset(name)
         return words_of(vocabulary), False, ", ".join(vocabulary.background.words)
 
-    def choose_example(self, event: gr.SelectData) -> tuple[str, str, bool]:
-        """An example was chosen; it is drawn where it is not there (any more)."""
+    def choose_example(self, event: gr.SelectData) -> tuple[str, str, bool, None, str]:
+        """An example was chosen; it is drawn where it is not there (any more). What was another image's is taken away."""
         seed, words = list(EXAMPLES.values())[int(event.index)]
-        return str(example(self.guests.uploads, seed)), words, False
+        return str(example(self.guests.uploads, seed)), words, False, None, ""
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed or loaded anew."""

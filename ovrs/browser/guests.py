@@ -9,9 +9,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ovrs.browser.beside import Beside
+from ovrs.data.sar.raster import open_raster
 from ovrs.errors import InputError, OutputError, VocabularyError
 from ovrs.inference.maps import UnitMaps
 from ovrs.inference.rasters import read_header
@@ -21,8 +25,7 @@ from ovrs.inference.segmentation import Referred
 from ovrs.inference.segmenter import Progress, Segmenter
 from ovrs.inference.sentence import Sentence
 from ovrs.inference.targets import Target
-from ovrs.vocabulary import Background, Vocabulary
-from ovrs.vocabulary_files import presets
+from ovrs.vocabulary import Vocabulary
 
 # Words, synonyms included, for each name that is allowed.
 _WORDS_PER_NAME = 8
@@ -57,7 +60,7 @@ class Result:
         overlay: the PNG with a legend.
         vectors: the GeoPackage, or None.
         no_vectors: why there is none, else empty.
-        read: of a sentence, how the image was read for it and what is lost by that, a line each.
+        read: of a sentence, how the image was read for it and what is lost by that, a line each; and what a model lacked.
     """
 
     screen: Screen
@@ -107,6 +110,14 @@ class Guests:
         """
         if not path:
             raise InputError("choose an image first: drop a file, or pick an example")
+        file = self._file(path)
+        chosen = parse_bands(bands) if bands and bands.strip() else None
+        options = ReadOptions(bands=chosen, max_pixels=self.limits.pixels, max_picture=self.limits.pixels)
+        read_header(file, options)
+        return file, options
+
+    def _file(self, path: str | os.PathLike[str]) -> Path:
+        """A file that was uploaded here and is not too large."""
         file, root = Path(path).resolve(), self.uploads.resolve()
         if not file.is_relative_to(root) or file.is_relative_to(self.results.resolve()) or not file.is_file():
             raise InputError(f"{Path(path).name}: was not uploaded here, or is no longer kept; upload it again")
@@ -114,10 +125,20 @@ class Guests:
             raise InputError(
                 f"{file.name}: {_megabytes(file.stat().st_size)} are more than the {_megabytes(self.limits.bytes)} allowed"
             )
-        chosen = parse_bands(bands) if bands and bands.strip() else None
-        options = ReadOptions(bands=chosen, max_pixels=self.limits.pixels, max_picture=self.limits.pixels)
-        read_header(file, options)
-        return file, options
+        return file
+
+    def _partner(self, beside: Beside) -> Path | None:
+        """The uploaded SAR file, if there is one, its size checked."""
+        if not beside.sar:
+            return None
+        file = self._file(beside.sar)
+        with open_raster(os.fspath(file)) as dataset:
+            if dataset.width * dataset.height > self.limits.pixels:
+                raise InputError(
+                    f"{file.name}: {dataset.width} x {dataset.height} pixels are more than the {self.limits.pixels:,} allowed; "
+                    "cut it, or use the command line"
+                )
+        return file
 
     def segment(
         self,
@@ -127,21 +148,24 @@ class Guests:
         threshold: float | None = None,
         bands: str | None = None,
         progress: Progress | None = None,
+        beside: Beside = Beside(),  # noqa: B008 - it is frozen
     ) -> Result:
         """Segment an upload and keep the files for the guest, in place of those from before.
 
         Args:
             guest: any text that tells guests apart; never part of a path.
             threshold: confidence below which a pixel is background, where that is given by words.
+            beside: a SAR partner and a description, for models that read them.
 
         Raises:
             OvrsError: see :meth:`upload` and :meth:`ovrs.Segmenter.segment`.
         """
         path, options = self.upload(upload, bands)
         self._check(vocabulary)
+        more = {"sar": self._partner(beside), "description": beside.description or None, "progress": progress}
         folder = self._new_folder(guest)
         try:
-            result = self._work(path, folder, vocabulary, threshold, options, progress)
+            result = self._work(path, folder, vocabulary, threshold, replace(options, sar=beside.options), more)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -202,27 +226,16 @@ class Guests:
         vocabulary: Vocabulary | Sentence,
         threshold: float | None,
         options: ReadOptions,
-        progress: Progress | None,
+        more: dict[str, Any],
     ) -> Result:
         stem = safe_stem(path.name)
-        segment = self.segmenter.segment
+        segment = partial(self.segmenter.segment, path, vocabulary, confidence_threshold=threshold, options=options, **more)
         if read_header(path, options).has_crs:
             target = Target.of(folder / f"{stem}.classes.tif", probabilities=True, overlay=True)
-            result = segment(
-                path,
-                vocabulary,
-                output=folder / target.names["labels"],
-                confidence_threshold=threshold,
-                probabilities=True,
-                overlay=True,
-                options=options,
-                progress=progress,
-            )
+            result = segment(output=folder / target.names["labels"], probabilities=True, overlay=True)
             files = {kind: folder / name for kind, name in target.names.items()}
         else:
-            result = segment(
-                path, vocabulary, confidence_threshold=threshold, probabilities=True, options=options, progress=progress
-            )
+            result = segment(probabilities=True)
             maps = result.maps
             assert isinstance(maps, UnitMaps)  # for nothing was written
             files = Target.of(folder / "scores" / "map.tif", probabilities=True).write(result, maps)
@@ -235,54 +248,9 @@ class Guests:
             except InputError as error:  # the optional packages are missing
                 vectors, reason = None, str(error)
         raster = folder / f"{stem}.classes.{'png' if result.place.crs is None else 'tif'}"
-        read = result.grounding.report if isinstance(result, Referred) else ""
-        return Result(Screen.of(result, files), raster, folder / f"{stem}.overlay.png", vectors, reason, read)
-
-
-def question_of(
-    words: str | None, one_sentence: bool, background: str | None = None, threshold: float | None = None
-) -> tuple[Vocabulary | Sentence, float | None]:
-    """What was typed: classes (see :func:`vocabulary_of`), or a sentence that is taken whole.
-
-    Raises:
-        VocabularyError: no words, or no sentence.
-    """
-    if not one_sentence:
-        return vocabulary_of(words, background, threshold)
-    return Sentence(words or "", threshold=threshold or None, others=_split(background) or None), None
-
-
-def vocabulary_of(
-    words: str | None, background: str | None = None, threshold: float | None = None
-) -> tuple[Vocabulary, float | None]:
-    """The vocabulary of what was typed, and the confidence threshold to segment with.
-
-    Args:
-        words: a comma list, synonyms behind bars; the text of a ready vocabulary brings its colours with it.
-        background: words for everything else, or nothing.
-        threshold: a pixel less sure is background; 0 and None have no such rule.
-
-    Raises:
-        VocabularyError: see :class:`Vocabulary`.
-    """
-    ready = {words_of(preset): preset for preset in map(Vocabulary.preset, presets())}
-    words = words or ""
-    vocabulary = ready.get(words.strip()) or Vocabulary.parse(words)
-    others = _split(background)
-    if others:
-        return vocabulary.with_background(Background("words", others)), threshold or None
-    if threshold:
-        return vocabulary.with_background(Background("threshold", threshold=threshold)), None
-    return vocabulary.with_background(Background()), None
-
-
-def _split(words: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (words or "").split(",") if word.strip())
-
-
-def words_of(vocabulary: Vocabulary) -> str:
-    """The classes as one would type them."""
-    return ", ".join("|".join(cls.words) for cls in vocabulary.classes)
+        read = [result.grounding.report] if isinstance(result, Referred) else []
+        read += [f"read without {lacked}" for name, lacked in result.provenance if name == "LACKED"]
+        return Result(Screen.of(result, files), raster, folder / f"{stem}.overlay.png", vectors, reason, "\n".join(read))
 
 
 def safe_stem(name: str) -> str:

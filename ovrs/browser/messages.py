@@ -15,6 +15,12 @@ _ADVICE = (
     (r"make it a GeoTIFF, which is read window by window", "cut it, or use the command line"),
     (r"read the files themselves, or trust it with --allow-remote", "choose the file itself"),
     (r" and give --grounding windows", ""),
+    (
+        r"warp it onto that grid \(gdalwarp\), or have that done as it is read \(--sar-resample\)",
+        "tick Lay SAR onto the image's grid",
+    ),
+    (r"say which they are: --sar-scale .*", "choose which under SAR values"),
+    (r" \(--sar-bands\)", ""),
     (r"; what is finished stays in .*, --resume goes on from there", "; try again later, or use a smaller image"),
 )
 

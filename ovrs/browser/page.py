@@ -10,10 +10,13 @@ import gradio as gr
 from PIL import Image
 
 from ovrs.browser import panels
+from ovrs.browser.beside import GUESSED
 from ovrs.browser.events import ALL_CLASSES, ASK, EXAMPLES, LEGEND, WAITING, Events, example, plainly
 from ovrs.browser.guests import Guests
 from ovrs.browser.theme import Quiet
+from ovrs.data.sar.encoding import SCALES
 from ovrs.inference.opening import open_scene
+from ovrs.inference.segmenter import Segmenter
 from ovrs.vocabulary_files import presets
 
 HERE = Path(__file__).parent
@@ -34,6 +37,7 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="ask"):
                 upload, examples = _image_controls(guests)
+                sar, scale, resample, description = _controls_beside(guests.segmenter)
                 preset, words, sentence, background, threshold, bands = _word_controls(guests)
                 go = gr.Button("Segment", variant="primary", elem_id="go")
             with gr.Column(elem_id="look"):
@@ -61,13 +65,13 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
             event(plainly(run, guests), inputs, outputs, api_visibility="private", **more)
 
         on(upload.change, does.show_image, [upload, bands], [sheet, *shown], show_progress="hidden")
-        on(examples.select, does.choose_example, None, [upload, words, sentence], show_progress="hidden")
+        on(examples.select, does.choose_example, None, [upload, words, sentence, sar, description], show_progress="hidden")
         # `input` is sent twice for a click; the second answer would overwrite what was typed after the first.
         on(preset.change, does.choose_preset, preset, [words, sentence, background], show_progress="hidden")
         on(
             go.click,
             does.segment,
-            [upload, words, sentence, background, threshold, bands],
+            [upload, words, sentence, background, threshold, bands, sar, scale, resample, description],
             [sheet, *shown],
             concurrency_limit=1,
             concurrency_id="model",
@@ -115,6 +119,22 @@ def _image_controls(guests: Guests) -> tuple[gr.File, gr.Gallery]:
         pictures, columns=3, allow_preview=False, show_label=False, elem_id="examples", height=120, buttons=[]
     )
     return upload, examples
+
+
+def _controls_beside(segmenter: Segmenter) -> tuple[gr.File, gr.Dropdown, gr.Checkbox, gr.Textbox]:
+    """Of what only some models read; not shown where the model does not."""
+    radar, told = segmenter.reads_sar, segmenter.reads_descriptions
+    sar = gr.File(label="SAR partner, on the same grid", file_types=FILE_TYPES, height=90, elem_id="sar", visible=radar)
+    scale = gr.Dropdown([GUESSED, *SCALES], value=GUESSED, label="SAR values", elem_id="scale", visible=radar)
+    resample = gr.Checkbox(label="Lay SAR onto the image's grid", elem_id="resample", visible=radar)
+    description = gr.Textbox(
+        label="The whole scene",
+        info="What one would say of it; it need not be said.",
+        placeholder="a river town after a flood",
+        elem_id="description",
+        visible=told,
+    )
+    return sar, scale, resample, description
 
 
 def _word_controls(guests: Guests) -> tuple[gr.Dropdown, gr.Textbox, gr.Checkbox, gr.Textbox, gr.Slider, gr.Textbox]:

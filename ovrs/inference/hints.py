@@ -19,6 +19,12 @@ class Hints:
             self._said.add(hint)
             logger.warning("hint: %s", hint)
 
+    def of_scale(self, given: str, learnt: str) -> None:
+        """Say it if SAR is ``given`` on another scale than a model has ``learnt``, each ``db`` or ``8bit``; "" says nothing."""
+        names = {"db": "decibels", "8bit": "pictures of eight bits"}
+        if learnt in names and given != learnt:
+            self.say(f"SAR is given as {names[given]}, and this model learnt from {names[learnt]}: do not rely on its map")
+
     def beside(self, description: str, sar: bool, *, reads_descriptions: bool, reads_sar: bool) -> tuple[tuple[str, str], ...]:
         """What a model is given beside an image and words, against what it reads: a hint for what it ignores or lacks.
 

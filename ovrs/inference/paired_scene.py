@@ -16,12 +16,13 @@ from ovrs.inference.scene import Scene
 
 class PairedScene(Scene):
     """Another scene whose windows are float32 [3 + S, h, w]: red, green and blue in 0..255, and SAR behind them, NaN where
-    nothing was measured.
+    nothing was measured. ``sar_scale`` says which these are: ``db``, or ``8bit``.
 
     Of ``modalities="sar"`` the colours are NaN, and what the radar did not see is nodata.
     """
 
     def __init__(self, scene: Scene, partner: Partner, modalities: Modalities = "both") -> None:
+        self.sar_scale = partner.scale
         self._scene, self._partner, self._alone = scene, partner, modalities == "sar"
         self.place, self.model_size = scene.place, scene.model_size
         self.facts = (*scene.facts, ("SAR", partner.said), *((("MODALITIES", "sar alone"),) if self._alone else ()))

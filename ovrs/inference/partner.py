@@ -39,11 +39,13 @@ class Partner(ABC):
 
     Attributes:
         size: rows and columns.
+        scale: what is read: ``db``, or ``8bit``.
         said: how it is read, in words, for the tags of what is written.
         version: what tells it from another, and from itself at another time.
     """
 
     size: tuple[int, int]
+    scale: str
     said: str
     version: str
 
@@ -61,7 +63,7 @@ class FilePartner(Partner):
 
     def __init__(self, raster: SarRaster, path: Path, said: str) -> None:
         self.size, self.said, self.version = (raster.height, raster.width), said, version_of(path)
-        self._raster = raster
+        self.scale, self._raster = _scale_read(raster.encoding), raster
 
     def read(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
         """See the base class."""
@@ -73,6 +75,7 @@ class ArrayPartner(Partner):
 
     def __init__(self, values: NDArray[np.generic], encoding: SarEncoding) -> None:
         self.size, self.said = (values.shape[1], values.shape[2]), f"an array, {in_words(encoding)}"
+        self.scale = _scale_read(encoding)
         self.version = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
         bands = [values[band - 1].astype(np.float32) for band in encoding.bands]
         if encoding.nodata is not None:
@@ -121,6 +124,10 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
             yield FilePartner(raster, path, f"{path.name}, {in_words(encoding)}{moved}")
         finally:
             raster.close()
+
+
+def _scale_read(encoding: SarEncoding) -> str:
+    return "8bit" if encoding.scale == "8bit" else "db"
 
 
 def in_words(encoding: SarEncoding) -> str:

@@ -29,7 +29,7 @@ from ovrs.inference.hints import Hints
 from ovrs.inference.maps import Digest, FileMaps, UnitMaps
 from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.inference.opening import open_scene
-from ovrs.inference.paired_scene import beside
+from ovrs.inference.paired_scene import PairedScene, beside
 from ovrs.inference.partner import SarInput
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.reading import ReadOptions
@@ -179,6 +179,8 @@ class Segmenter:
             if paired:
                 how = options.sar if options is not None else SarOptions()
                 scene = opened.enter_context(beside(scene, sar, how, modalities, self.sar_bands))
+            if isinstance(scene, PairedScene):
+                self.hints.of_scale(scene.sar_scale, getattr(self.model, "sar_scale", ""))
             plan = plan_scene(scene, self.model.tiling, decision.names)
             work = self._work(scene, vocabulary, decision, target, resume)
             with resumable(work):

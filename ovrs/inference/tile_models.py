@@ -19,8 +19,8 @@ class TileModel(Protocol):
 
     One that was trained on whole images squeezed to a tile says so by an attribute ``squeezes``, one that reads sentences,
     with 0.5 as the border of their scores, by ``reads_sentences``, one that reads what is said of the whole scene by
-    ``reads_descriptions``, and one that reads SAR by ``reads_sar``, and how many polarisations by ``sar_bands``; without these
-    none is assumed.
+    ``reads_descriptions``, and one that reads SAR by ``reads_sar``, how many polarisations by ``sar_bands``, and on which
+    scale it learnt from them by ``sar_scale`` (``db`` or ``8bit``); without these none is assumed.
     """
 
     tiling: Tiling
@@ -48,6 +48,7 @@ class SystemTiles:
         self.reads_sentences = model.reads_sentences
         self.reads_descriptions = model.reads_descriptions
         self.reads_sar = model.reads_sar
+        self.sar_scale = str(getattr(model, "sar_scale", ""))
         self.sar_bands = int(getattr(model, "sar_bands", 0))  # polarisations; 0 where a system does not say
         self.tiling = Tiling(side, model.inference.overlap, patch, model.scores_per_patch)
         self.batch = batch or (1 if model.device.type == "cpu" else 8)

@@ -23,8 +23,9 @@ import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
-from ovrs.browser.guests import Guests, Limits, question_of, safe_stem, vocabulary_of, words_of
+from ovrs.browser.guests import Guests, Limits, safe_stem
 from ovrs.browser.messages import plain_words
+from ovrs.browser.questions import question_of, vocabulary_of, words_of
 from ovrs.errors import InputError, OutputError, VocabularyError
 from ovrs.inference.segmenter import Segmenter, SystemTiles
 from ovrs.inference.sentence import Sentence
@@ -402,10 +403,10 @@ def test_the_server_gives_out_no_file_of_its_own(server: Server, tmp_path: Path)
 def test_a_path_that_was_not_uploaded_is_refused_by_the_server(server: Server, tmp_path: Path) -> None:
     """A program may send what the page never would."""
     config = json.loads(server.get("/config")[1])
-    segment = next(event for event in config["dependencies"] if len(event["inputs"]) == 6)
-    path = str(write_town(tmp_path / "secret.tif"))
+    segment = next(event for event in config["dependencies"] if len(event["inputs"]) == 10)
+    file = {"path": str(write_town(tmp_path / "secret.tif")), "meta": {"_type": "gradio.FileData"}}
     body = {
-        "data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "dark, bright", False, "", 0, ""],
+        "data": [file, "dark, bright", False, "", 0, "", file, None, False, ""],
         "fn_index": segment["id"],
         "session_hash": "../../evil",
     }

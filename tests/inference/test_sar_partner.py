@@ -86,6 +86,16 @@ def test_a_model_that_reads_neither_says_so_once_and_answers_as_without(
         segmenter.segment(image, WORDS, sar=sar, modalities="sar")
 
 
+def test_sar_on_another_scale_than_the_model_learnt_is_hinted_at(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, sar = pair(tmp_path)
+    segmenter: Any = Segmenter(Pairs())
+    for learnt, said in (("", 0), ("db", 0), ("8bit", 1)):
+        segmenter.model.sar_scale = learnt
+        segmenter.segment(image, WORDS, sar=sar, description="a town")
+        assert len(hints(caplog)) == said
+    assert "given as decibels, and this model learnt from pictures of eight bits" in hints(caplog)[0]
+
+
 def test_one_of_the_two_may_be_read_alone(tmp_path: Path) -> None:
     image, sar = pair(tmp_path)
     values = decibels()
