@@ -9,6 +9,7 @@ docs/decisions.md.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ from ovrs.modeling.encoders.text_tokens import TextTokens
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.paired_inputs import chosen_modalities, drop_modalities, image_and_sar
 from ovrs.modeling.paired_towers import PairedFeatures, PairedTowers
-from ovrs.modeling.scene_text import SceneText
+from ovrs.modeling.scene_text import SceneText, best_words
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.modeling.softmax_losses import LossWeights, cross_entropy, soft_dice
 from ovrs.vocabulary import Vocabulary
@@ -129,10 +130,11 @@ class TSMNet(SegmentationModel[SceneText]):
     # ------------------------------------------------------------ sections 2.2 to 2.4
 
     def logits(self, images: Tensor, text: SceneText) -> Tensor:
-        """See the base class: log p - log (1 - p) of the softmax p over all N rows."""
+        """See the base class: log p - log (1 - p) of the softmax p over names, each by its best word, for all its rows."""
         pyramid, objects = self._pyramid(images, text)
-        shares = self._classified(pyramid, objects, text).log_softmax(dim=1)
-        return shares - torch.log1p(-shares.exp().clamp(max=1 - SURE))
+        shares = best_words(self._classified(pyramid, objects, text), text.counts).log_softmax(dim=1)
+        logits = shares - torch.log1p(-shares.exp().clamp(max=1 - SURE))
+        return logits.repeat_interleave(torch.tensor(text.counts, device=logits.device), dim=1) if text.counts else logits
 
     def _pyramid(self, images: Tensor, text: SceneText) -> tuple[list[Tensor], ObjectLevel | None]:
         """The pyramid that nothing has been said to, and what classes have in common with the image, if they are asked."""
@@ -207,12 +209,14 @@ class TSMNet(SegmentationModel[SceneText]):
 
     def text_of(self, vocabulary: Vocabulary) -> SceneText:
         """See the base class; with what is said of the scene, if the system reads it and something is."""
-        text = self.text_features(vocabulary.rows)
+        counts = tuple(Counter(vocabulary.row_classes).values())
+        firsts = [vocabulary.rows[sum(counts[:number])] for number in range(len(counts))]
+        text = self.text_features(firsts if self.closed else vocabulary.rows)  # a closed head knows names alone
         if not self.reads_descriptions or not vocabulary.description:
-            return text
+            return SceneText(text.classes, None, counts)
         said = [vocabulary.description]
         scene = self.remembered(("", *said), lambda: SceneText(text.classes, self._describe(said)))
-        return SceneText(text.classes, scene.description)
+        return SceneText(text.classes, scene.description, counts)
 
     def training_text(self, vocabulary: Vocabulary, inputs: list[dict[str, Any]]) -> SceneText:
         """See the base class; with the ``description`` of each input, as far as they have one."""

@@ -15,7 +15,6 @@ from ovrs.engine.checkpointer import Checkpointer
 from ovrs.engine.optimizer import build_optimizer
 from ovrs.modeling.checkpoints import load_weights
 from ovrs.modeling.encoders.text_tokens import TextTokens
-from ovrs.vocabulary import Vocabulary
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FOLDER = CONFIGS / "tsmnet"
@@ -139,8 +138,8 @@ def test_both_towers_learn_at_the_rate_of_the_encoder(tiny_bert, narrow_encoders
     cfg, model = narrow(MAIN, tiny_bert)
     towers = {*model.vision_language.parameters(), *model.towers.sar_tower.parameters()}
     groups = build_optimizer(cfg, model).param_groups
-    rates = {(group["lr"], parameter in towers) for group in groups for parameter in group["params"]}
-    assert rates == {(pytest.approx(1e-5), True), (1e-4, False)}
+    rates = {(round(group["lr"], 12), parameter in towers) for group in groups for parameter in group["params"]}
+    assert rates == {(1e-5, True), (1e-4, False)}
     assert {group["name"] for group in groups} == {"vision_language+sar_tower", "head"}
 
 
@@ -240,33 +239,3 @@ def in_double(read):
         return found.double()
 
     return read_in_double
-
-
-def test_the_small_model_learns_two_images_by_heart():
-    torch.manual_seed(0)
-    options = [*SMALL, "MODEL.TSMNET.TRAINING.DROP_MODALITY", "0.0", "SOLVER.VISION_LANGUAGE_MULTIPLIER", "1.0"]
-    cfg = load_config(str(MINI), options)
-    model = build_model(cfg).train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
-    vocabulary = Vocabulary.parse("ship,bridge,water")
-    entries = batch(vocabulary, ((64, 64), (64, 64)))
-    for number, entry in enumerate(entries):
-        entry["sem_seg"][:] = 0
-        entry["sem_seg"][16:48, 24:] = 1 + number
-        entry["sem_seg"][:8, :8] = 255
-    first = last = 0.0
-    for step in range(60):
-        losses = model(entries)
-        last = sum(losses.values()).item()
-        first = first if step else last
-        optimizer.zero_grad()
-        sum(losses.values()).backward()
-        optimizer.step()
-    assert last < 0.4 * first
-    ious = []
-    for entry, answer in zip(entries, answers(model, entries), strict=True):
-        counted, guess = entry["sem_seg"] != 255, answer.argmax(dim=0)
-        for number in entry["sem_seg"][counted].unique():
-            there, said = (entry["sem_seg"] == number) & counted, (guess == number) & counted
-            ious.append(float((there & said).sum() / (there | said).sum()))
-    assert min(ious) > 0.8

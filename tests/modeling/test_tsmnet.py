@@ -61,9 +61,19 @@ def test_permuted_names_permute_the_maps_and_doubled_ones_have_equal_ones(model)
         maps = model.scores(image, SEVEN)
         close(model.scores(image, Vocabulary.from_names([SEVEN.names[i] for i in order])), maps[:, order])
         text = model.text_of(SEVEN)
-        doubled = model.logits(image, replace(text, classes=text.classes[[0, 1, 0]]))
+        doubled = model.logits(image, replace(text, classes=text.classes[[0, 1, 0]], counts=()))
     assert maps.shape == (1, 7, 4 * 4, 4 * 4) and not torch.allclose(maps[:, 0], maps[:, 1], atol=1e-3)
     close(doubled[:, 0], doubled[:, 2])
+
+
+def test_a_name_with_synonyms_is_its_best_word_and_shares_with_no_other_of_them(model):
+    image, together = model.image_of(pairs(1)[0])[None], Vocabulary.parse("thing 0|thing 1,thing 2")
+    with torch.no_grad():
+        found = model.scores(image, together).sigmoid()
+        text = model.text_of(together)
+        words = model._classified(*model._pyramid(image, text), text)
+    close(found.sum(dim=1), torch.ones_like(found[:, 0]))
+    close(found[:, 0], torch.sigmoid(words[:, :2].amax(dim=1) - words[:, 2]))
 
 
 def test_one_name_alone_has_no_rival(model):
@@ -73,7 +83,9 @@ def test_one_name_alone_has_no_rival(model):
 
 def test_a_model_closed_to_three_classes_refuses_other_numbers():
     model = tiny_tsmnet(closed=3).eval()
-    assert shares(model, pairs(1)[0]).shape == (3, 32, 32)
+    known = shares(model, pairs(1)[0])
+    assert known.shape == (3, 32, 32)
+    close(shares(model, pairs(1)[0], Vocabulary.parse("ship|vessel,bridge,water|sea|river")), known)
     with pytest.raises(ConfigError, match="head is bound to the 3 classes.*7 names were asked for.*SCORE_FUSION text_prior"):
         shares(model, pairs(1)[0], SEVEN)
 
@@ -280,3 +292,29 @@ def test_words_are_read_again_when_what_is_learned_before_them_changes(model):
     with torch.no_grad():
         model.context.offset.neg_()
     assert model.size_divisor == PATCH and isinstance(model.text_of(WORDS), SceneText)
+
+
+def test_two_images_are_learnt_by_heart():
+    model = tiny_tsmnet().train()
+    entries = pairs()
+    for number, entry in enumerate(entries):
+        entry["sem_seg"][:] = 0
+        entry["sem_seg"][8:24, 12:] = 1 + number
+        entry["sem_seg"][:4, :4] = 255
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    course = []
+    for _ in range(100):
+        losses = sum(model(entries).values())
+        optimizer.zero_grad()
+        losses.backward()
+        optimizer.step()
+        course.append(losses.item())
+    assert course[-1] < 0.4 * course[0]
+    ious = []
+    model.eval()
+    for entry in entries:
+        counted, guess = entry["sem_seg"] != 255, shares(model, entry).argmax(dim=0)
+        for number in entry["sem_seg"][counted].unique():
+            there, said = (entry["sem_seg"] == number) & counted, (guess == number) & counted
+            ious.append(float((there & said).sum() / (there | said).sum()))
+    assert min(ious) > 0.8
