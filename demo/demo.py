@@ -63,6 +63,7 @@ written for each input NAME, as .tif where it has a coordinate reference system,
                     of a sentence: 0 = what it says, 1 = background
   NAME.confidence   0..1 and NaN = nodata in .tif; value / 254 and 255 = nodata in .png
   NAME.overlay.png  the image under the colours of its classes, with a legend
+  NAME.modalities.png  with --compare-modalities: the image, its SAR partner and the maps of either and both, side by side
   NAME.classes.tif.aux.xml  names and colours of the classes, for QGIS and other programs that read with GDAL
 
 Exit status: 0 all written, 2 a mistake in the arguments or an input (one line on standard error says which).
