@@ -141,11 +141,12 @@ def test_a_batch_size_that_does_not_fit_the_processes_is_named(cfg, monkeypatch)
 
 def test_concatenated_back_projection_refuses_mixed_classes_before_training(cfg):
     from ovrs.modeling.build import training_classes
+    from ovrs.modeling.build_aeroseg import POOLED
 
     with pytest.raises(ConfigError, match="isaid_train and scenes_train have different ones.*POOL_CLASSES"):
-        training_classes(cfg, "back-projection", "pool them")
+        training_classes(cfg, "back-projection", POOLED)
     cfg.DATASETS.TRAIN = ("isaid_train", "isaid_val")
-    assert training_classes(cfg, "back-projection", "pool them") == 9
+    assert training_classes(cfg, "back-projection", POOLED) == 9
 
 
 @pytest.mark.parametrize("workers", [0, 1])
