@@ -23,7 +23,7 @@ from ovrs.data.referring.description import described_references
 from ovrs.data.refused import naming_file
 from ovrs.data.root import data_root
 from ovrs.data.sar.encoding import SarEncoding
-from ovrs.data.table import DATA_SETS, NO_PARTNERS, DataSet, Layout, SceneSplit, Split
+from ovrs.data.table import DATA_SETS, DataSet, Layout, SceneSplit, Split
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import Vocabulary
 
