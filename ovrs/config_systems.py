@@ -127,8 +127,11 @@ def _add_tsmnet(model: CfgNode) -> None:
     # Pixel statistics, one entry a polarisation, in the units of the data: 0..255, or decibels.
     keys.SAR.PIXEL_MEAN = [69.8]
     keys.SAR.PIXEL_STD = [39.09]
-    # Blocks of either tower that become the levels at strides of 4, 8, 16 and 32 pixels (of patches of 16), from 1.
+    # Blocks of either tower that become the levels at strides of 4, 8, 16 and 32 pixels (of patches of 16), from 1; before
+    # them those of the backbone that a small tower stands on, as "stem1", from 0.
     keys.LAYERS = [4, 6, 8, 12]
+    # Channels of the levels; 0 = as the towers.
+    keys.LEVEL_DIM = 0
     # Optical and SAR levels are multiplied by these before rectification and again before fusion (the authors' code).
     keys.SCALES = [0.9, 0.1]
     # MFRM: sequential (the authors' code) | parallel (CMX) | none. MFFM: without EXCHANGE both are only concatenated.

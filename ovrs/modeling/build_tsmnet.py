@@ -23,6 +23,7 @@ from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.learned_context import LearnedContext, LearnedOffset
 from ovrs.modeling.encoders.text import ClipText
 from ovrs.modeling.encoders.text_tokens import TextEncoder
+from ovrs.modeling.encoders.tower_levels import TowerLevels
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.paired_inputs import MODALITIES
 from ovrs.modeling.paired_towers import PairedTowers
@@ -58,7 +59,7 @@ def tsmnet_parts(cfg: CfgNode) -> dict[str, Any]:
         "towers": towers,
         "temperature": keys.TEMPERATURE,
         "closed": closed,
-        "pyramid": FeaturePyramid(dims=[visual.width + beside * (level == 2) for level in range(LEVELS)], dim=keys.DIM),
+        "pyramid": FeaturePyramid(dims=[towers.dim + beside * (level == 2) for level in range(LEVELS)], dim=keys.DIM),
         "head": PyramidHead(dim=keys.DIM, out_dim=keys.DIM, levels=LEVELS, dropout=keys.DROPOUT),
         "classifier": nn.Conv2d(keys.DIM, classes, 1)
         if closed
@@ -66,7 +67,7 @@ def tsmnet_parts(cfg: CfgNode) -> dict[str, Any]:
         "modalities": keys.MODALITIES,
         "drop_modality": keys.TRAINING.DROP_MODALITY,
         "weights": _weights(cfg),
-        **_words(cfg, vision_language),
+        **_words(cfg, vision_language, towers),
         **_scene(cfg, vision_language, scene_encoder),
     }
     _train_what_is_read(cfg, vision_language, towers)
@@ -76,27 +77,33 @@ def tsmnet_parts(cfg: CfgNode) -> dict[str, Any]:
 def _towers(cfg: CfgNode, vision_language: VisionLanguageEncoder) -> PairedTowers:
     keys, clip = cfg.MODEL.TSMNET, cfg.MODEL.VISION_LANGUAGE
     visual: ClipImage = vision_language.visual  # type: ignore[assignment]
+    levels, dim = TowerLevels.of(visual, keys.LAYERS), _level_dim(cfg, visual)
     sar_tower = deepcopy(visual)
-    sar_tower.cut(max(keys.LAYERS))
+    sar_tower.cut(levels.blocks[-1])
     strides = [visual.patch // 4, visual.patch // 2, visual.patch, 2 * visual.patch]
-    optical, sar = (LevelAdapters(dim=visual.width, patch=visual.patch, strides=strides) for _ in range(2))
+    optical, sar = (
+        LevelAdapters(channels=levels.channels, from_strides=levels.strides, dim=dim, strides=strides) for _ in range(2)
+    )
     return PairedTowers(
         optical_normalization=PixelNormalization(clip.PIXEL_MEAN, clip.PIXEL_STD),
         sar_normalization=PixelNormalization(keys.SAR.PIXEL_MEAN, keys.SAR.PIXEL_STD),
         sar_tower=sar_tower,
-        taps=keys.LAYERS,
+        tower_levels=levels,
         adapters=(optical, sar),
+        dim=dim,
         strides=strides,
-        rectification=None
-        if keys.RECTIFICATION == "none"
-        else FeatureRectification(dim=visual.width, order=keys.RECTIFICATION),
-        fusion=ModalityFusion(dim=visual.width, exchange=keys.EXCHANGE),
+        rectification=None if keys.RECTIFICATION == "none" else FeatureRectification(dim=dim, order=keys.RECTIFICATION),
+        fusion=ModalityFusion(dim=dim, exchange=keys.EXCHANGE),
         scales=(keys.SCALES[0], keys.SCALES[1]),
         batch_statistics=vision_language.train_mode == "full",
     )
 
 
-def _words(cfg: CfgNode, vision_language: VisionLanguageEncoder) -> dict[str, Any]:
+def _level_dim(cfg: CfgNode, visual: ClipImage) -> int:
+    return cfg.MODEL.TSMNET.LEVEL_DIM or visual.width
+
+
+def _words(cfg: CfgNode, vision_language: VisionLanguageEncoder, towers: PairedTowers) -> dict[str, Any]:
     """Section 2.3."""
     keys, dim = cfg.MODEL.TSMNET, vision_language.dim
     if not keys.CLASS_WORDS:
@@ -109,7 +116,7 @@ def _words(cfg: CfgNode, vision_language: VisionLanguageEncoder) -> dict[str, An
         context = LearnedOffset(dim=dim)
     return {
         "context": context,
-        "score_projection": nn.Conv2d(vision_language.width, dim, 1) if keys.SCORE_SOURCE == "fused" else None,
+        "score_projection": nn.Conv2d(towers.dim, dim, 1) if keys.SCORE_SOURCE == "fused" else None,
         "context_decoder": ContextDecoder(
             embed_dim=dim,
             dim=keys.CONTEXT_DIM,
@@ -162,14 +169,14 @@ def _train_what_is_read(cfg: CfgNode, vision_language: VisionLanguageEncoder, to
     keys, mode = cfg.MODEL.TSMNET, vision_language.train_mode
     visual: ClipImage = vision_language.visual  # type: ignore[assignment]
     for tower in (visual, towers.sar_tower):
-        if visual.usable_blocks + 1 in keys.LAYERS:  # there alone its attention is read
+        if visual.usable_blocks + 1 in towers.tower_levels.blocks:  # there alone its attention is read
             attention = tower.transformer.resblocks[-1].attn
             attention.q_proj_weight.requires_grad_(mode != "freeze")
             attention.k_proj_weight.requires_grad_(mode in ("image", "full"))
     if not keys.CLASS_WORDS:  # nothing reads the embeddings of patches
         visual.ln_post.requires_grad_(False)
         visual.proj.requires_grad_(False)
-        visual.transformer.resblocks[max(keys.LAYERS) :].requires_grad_(False)
+        visual.transformer.resblocks[towers.tower_levels.blocks[-1] :].requires_grad_(False)
         vision_language.text_tower.requires_grad_(False)
     if keys.MODALITIES == "optical":
         for part in (towers.sar_bands, towers.sar_tower, towers.sar_adapters):
@@ -187,8 +194,8 @@ def _check(cfg: CfgNode) -> None:
             raise ConfigError(f"MODEL.TSMNET.{key} is {keys[key]!r}; choose {', '.join(choices)}")
     if list(clip.ROTATIONS) != [0]:
         raise ConfigError("TSMNet reads images as they are: MODEL.VISION_LANGUAGE.ROTATIONS must be [0]")
-    if len(keys.LAYERS) != LEVELS or sorted(set(keys.LAYERS)) != list(keys.LAYERS) or keys.LAYERS[0] < 1:
-        raise ConfigError(f"MODEL.TSMNET.LAYERS is {list(keys.LAYERS)}; give {LEVELS} blocks in their order, counted from 1")
+    if len(keys.LAYERS) != LEVELS:
+        raise ConfigError(f"MODEL.TSMNET.LAYERS is {list(keys.LAYERS)}; give {LEVELS} layers, one a level, the finest first")
     mean, std = keys.SAR.PIXEL_MEAN, keys.SAR.PIXEL_STD
     if not 1 <= len(mean) <= 2 or len(mean) != len(std) or min(std) <= 0:
         raise ConfigError(
@@ -206,7 +213,7 @@ def _check(cfg: CfgNode) -> None:
             raise ConfigError(f"MODEL.TSMNET.TRAINING.{name} is {keys.TRAINING[name]}; it must be 0 or above")
     if not keys.TRAINING.CE_WEIGHT and not keys.TRAINING.DICE_WEIGHT:
         raise ConfigError("MODEL.TSMNET.TRAINING: without CE_WEIGHT and DICE_WEIGHT nothing trains the head")
-    for name, least in (("DIM", 1), ("CONTEXT_LENGTH", 0), ("CONTEXT_LAYERS", 1)):
+    for name, least in (("DIM", 1), ("LEVEL_DIM", 0), ("CONTEXT_LENGTH", 0), ("CONTEXT_LAYERS", 1)):
         if keys[name] < least:
             raise ConfigError(f"MODEL.TSMNET.{name} is {keys[name]}; it must be {least} or above")
     if keys.TEMPERATURE <= 0:
@@ -214,12 +221,10 @@ def _check(cfg: CfgNode) -> None:
 
 
 def _check_tower(cfg: CfgNode, visual: nn.Module) -> None:
-    keys, name = cfg.MODEL.TSMNET, cfg.MODEL.VISION_LANGUAGE.NAME
+    name = cfg.MODEL.VISION_LANGUAGE.NAME
     if not isinstance(visual, ClipImage):
         raise ConfigError(f"MODEL.VISION_LANGUAGE.NAME is {name!r}; TSMNet reads CLIP's vision transformers alone")
     if visual.patch % 4:
         raise ConfigError(
             f"{name} has patches of {visual.patch} pixels; TSMNet needs a multiple of 4; choose ViT-B-16-quickgelu"
         )
-    if keys.LAYERS[-1] > visual.usable_blocks + 1:
-        raise ConfigError(f"MODEL.TSMNET.LAYERS is {list(keys.LAYERS)}, but {name} has {visual.usable_blocks + 1} blocks")

@@ -12,6 +12,7 @@ from ovrs.modeling.blocks.level_adapters import LevelAdapters
 from ovrs.modeling.blocks.modality_fusion import ModalityFusion
 from ovrs.modeling.blocks.rectification import FeatureRectification
 from ovrs.modeling.encoders.clip_image import ClipImage
+from ovrs.modeling.encoders.tower_levels import TowerLevels
 from ovrs.modeling.paired_inputs import COLOURS
 from ovrs.modeling.segmentation_model import PixelNormalization
 
@@ -21,7 +22,7 @@ class PairedFeatures:
     """What two towers see.
 
     Attributes:
-        levels: z of eq. 3, finest first, each [B, width, H_i, W_i].
+        levels: z of eq. 3, finest first, each [B, C, H_i, W_i].
         optical: the optical image alone in the space of words [B, E, H, W], one embedding a patch; zeros where it is absent.
     """
 
@@ -38,9 +39,10 @@ class PairedTowers(nn.Module):
     Args:
         optical_normalization: pixel statistics of the optical tower.
         sar_normalization: of SAR, one a polarisation.
-        sar_tower: a copy of the optical tower, cut behind the deepest of ``taps``.
-        taps: blocks that are read, from 1, one a level, the finest first.
-        adapters: of the optical and of the SAR tower, from ``taps`` to levels.
+        sar_tower: a copy of the optical tower, cut behind the deepest of ``tower_levels``.
+        tower_levels: what is read of both, one a level, the finest first.
+        adapters: of the optical and of the SAR tower, from what is read to levels.
+        dim: C, channels of the levels.
         strides: of the levels, in pixels.
         rectification: MFRM, shared by all levels; None leaves the levels as they are (Table 4).
         fusion: MFFM, shared by all levels.
@@ -54,8 +56,9 @@ class PairedTowers(nn.Module):
         optical_normalization: PixelNormalization,
         sar_normalization: PixelNormalization,
         sar_tower: ClipImage,
-        taps: Sequence[int],
+        tower_levels: TowerLevels,
         adapters: tuple[LevelAdapters, LevelAdapters],
+        dim: int,
         strides: Sequence[int],
         rectification: FeatureRectification | None,
         fusion: ModalityFusion,
@@ -71,7 +74,8 @@ class PairedTowers(nn.Module):
         nn.init.constant_(self.sar_bands.weight, 1 / self.bands)
         nn.init.zeros_(self.sar_bands.bias)  # type: ignore[arg-type]
         self.sar_tower = sar_tower
-        self.taps = tuple(taps)
+        self.tower_levels = tower_levels
+        self.dim = dim
         self.strides = tuple(strides)
         self.optical_adapters, self.sar_adapters = adapters
         self.rectification = rectification
@@ -83,16 +87,14 @@ class PairedTowers(nn.Module):
         """What both see of ``images`` [B, 3 or 3 + S, H, W], NaN where nothing was measured; ``visual``: the optical tower."""
 
         def read_optical(x: Tensor) -> list[Tensor]:
-            seen = visual(x, self.taps)
-            return [*self.optical_adapters(seen.taps), seen.dense]
+            seen, dense = self.tower_levels.read_with_dense(visual, x)
+            return [*self.optical_adapters(seen), dense]
 
         def read_sar(y: Tensor) -> list[Tensor]:
-            return self.sar_adapters(self.sar_tower.levels(self.sar_bands(y), self.taps))
+            return self.sar_adapters(self.tower_levels.read(self.sar_tower, self.sar_bands(y)))
 
         height, width = images.shape[-2:]
-        absent = [
-            images.new_zeros(len(images), visual.width, -(-height // stride), -(-width // stride)) for stride in self.strides
-        ]
+        absent = [images.new_zeros(len(images), self.dim, -(-height // stride), -(-width // stride)) for stride in self.strides]
         dense = images.new_zeros(len(images), visual.dim, height // visual.patch, width // visual.patch)
         colours, sar = images[:, :COLOURS], images[:, COLOURS:]
         *x, optical = _where_measured(self.optical_normalization(colours), read_optical) or [*absent, dense]  # eq. 1

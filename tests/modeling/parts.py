@@ -42,6 +42,7 @@ from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
 from ovrs.modeling.encoders.learned_context import LearnedOffset
 from ovrs.modeling.encoders.swin import build_small_swin
 from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens
+from ovrs.modeling.encoders.tower_levels import TowerLevels
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.losses import LossSettings
@@ -266,13 +267,18 @@ def pairs(count: int = 2, bands: int = 1, height: int = 32, width: int = 32) -> 
 def tiny_towers(vision_language: VisionLanguageEncoder, bands: int = 1, **changes: Any) -> PairedTowers:
     """Both towers of TSMNet on four blocks, all of them read, the last too; strides of 2, 4, 8 and 16."""
     sar_tower = deepcopy(vision_language.visual)
+    levels = TowerLevels.of(sar_tower, [1, 2, 3, 4])  # type: ignore[arg-type]
     sar_tower.cut(4)  # type: ignore[operator]
     arguments: dict[str, Any] = {
         "optical_normalization": PixelNormalization([120.0] * 3, [60.0] * 3),
         "sar_normalization": PixelNormalization([100.0] * bands, [50.0] * bands),
         "sar_tower": sar_tower,
-        "taps": (1, 2, 3, 4),
-        "adapters": tuple(LevelAdapters(dim=32, patch=PATCH, strides=(2, 4, 8, 16)) for _ in range(2)),
+        "tower_levels": levels,
+        "adapters": tuple(
+            LevelAdapters(channels=levels.channels, from_strides=levels.strides, dim=32, strides=(2, 4, 8, 16))
+            for _ in range(2)
+        ),
+        "dim": 32,
         "strides": (2, 4, 8, 16),
         "rectification": FeatureRectification(dim=32),
         "fusion": ModalityFusion(dim=32),

@@ -183,17 +183,22 @@ def test_fusion_in_mixed_precision_answers_as_in_single():
 # ------------------------------------------------------------------- levels
 
 
+def plain_adapters(dim, patch):
+    """Of four blocks of one vision transformer."""
+    return LevelAdapters(channels=[dim] * 4, from_strides=[patch] * 4, dim=dim)
+
+
 @pytest.mark.parametrize("patch", [8, 16, 32])
 @pytest.mark.parametrize("grid", [(4, 6), (3, 5), (1, 2)])
 def test_adapters_bring_every_level_to_its_stride(patch, grid):
-    block = LevelAdapters(dim=4, patch=patch).eval()
+    block = plain_adapters(4, patch).eval()
     levels = block([torch.randn(2, 4, *grid) for _ in range(4)])
     expected = [(2, 4, *(-(-side * patch // stride) for side in grid)) for stride in (4, 8, 16, 32)]
     assert [tuple(level.shape) for level in levels] == expected
 
 
 def test_adapters_are_norms_then_transposed_convolutions_or_a_maximum():
-    block = with_statistics(randomize(LevelAdapters(dim=4, patch=16))).eval()
+    block = with_statistics(randomize(plain_adapters(4, 16))).eval()
     taps = [3 * torch.randn(2, 4, 3, 5) + 1 for _ in range(4)]
     normal = []
     for level, tap in zip(block.levels, taps, strict=True):
@@ -217,15 +222,24 @@ def test_adapters_are_norms_then_transposed_convolutions_or_a_maximum():
     close(found[3], torch.stack(corners, dim=-1).view(2, 4, 2, 3))
 
 
+def test_adapters_change_channels_behind_the_norm():
+    block = LevelAdapters(channels=[3, 8, 4], from_strides=[4, 8, 8], dim=4, strides=[4, 4, 16]).eval()
+    taps = [torch.randn(2, 3, 6, 10), torch.randn(2, 8, 3, 5), torch.randn(2, 4, 3, 5)]
+    assert [tuple(level.shape) for level in block(taps)] == [(2, 4, 6, 10), (2, 4, 6, 10), (2, 4, 2, 3)]
+    norm, projection = block.levels[0]
+    expected = linear(projection, array(norm(taps[0])).transpose(0, 2, 3, 1))
+    close(block(taps)[0].permute(0, 2, 3, 1), torch.from_numpy(expected))
+
+
 @pytest.mark.parametrize(("patch", "stride"), [(14, 4), (16, 0), (16, 12)])
 def test_a_stride_out_of_reach_is_refused(patch, stride):
-    with pytest.raises(ConfigError, match=f"patches of {patch} pixels cannot be brought to a stride of {stride}"):
-        LevelAdapters(dim=4, patch=patch, strides=[stride])
+    with pytest.raises(ConfigError, match=f"a stride of {patch} pixels cannot be brought to one of {stride}"):
+        LevelAdapters(channels=[4], from_strides=[patch], dim=4, strides=[stride])
 
 
 @pytest.mark.parametrize("patch", [4, 16, 64])
 def test_nothing_in_adapters_is_dead(patch):
-    block = LevelAdapters(dim=4, patch=patch)
+    block = plain_adapters(4, patch)
     assert not dead_parameters(block, lambda block: block([torch.randn(2, 4, 8, 9).double() for _ in range(4)]))
 
 
@@ -293,7 +307,7 @@ def test_nothing_in_pyramid_and_head_is_dead():
 
 def test_image_blocks_have_the_published_size():
     with torch.device("meta"):
-        blocks = (FeatureRectification(dim=768), ModalityFusion(dim=768), LevelAdapters(dim=768, patch=16))
+        blocks = (FeatureRectification(dim=768), ModalityFusion(dim=768), plain_adapters(768, 16))
         levels = blocks[2]([torch.empty(2, 768, 16, 16)] * 4)
         fused = [blocks[1](*blocks[0](x, x)) for x in levels]
     assert [x.shape[1:] for x in fused] == [(768, 64, 64), (768, 32, 32), (768, 16, 16), (768, 8, 8)]

@@ -77,13 +77,12 @@ class ClipImage(ImageTower):
         self.transformer.resblocks = self.transformer.resblocks[:blocks]
         self.ln_post, self.proj = nn.Identity(), None
 
-    def levels(self, x: Tensor, taps: Sequence[int]) -> list[Tensor]:
-        """Outputs of blocks ``taps``, from 1, each [B, width, H, W], of normalised images ``x`` [B, 3, H*patch, W*patch].
+    def levels(self, patches: Tensor, size: tuple[int, int], taps: Sequence[int]) -> list[Tensor]:
+        """Outputs of blocks ``taps``, from 1, each [B, width, H, W], of embedded patches as in :meth:`read`.
 
         All of them are run whole, the last of the tower too, and none behind the deepest.
         """
-        size = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
-        tokens = self._embedded(self.conv1(x), size)
+        tokens = self._embedded(patches, size)
         _, tapped = read_blocks(self.transformer.resblocks[: max(taps)], residual_block, tokens, taps)
         return [to_map(tap[:, 1:], size) for tap in tapped]
 
