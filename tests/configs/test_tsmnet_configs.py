@@ -99,7 +99,7 @@ def test_both_towers_are_clips_and_the_second_is_cut_behind_what_is_read():
     cfg, model = built(MAIN)
     assert count(model.vision_language) == CLIP_B
     assert count(model.towers.sar_tower) == CLIP_VISION_B - 2 * WIDTH - WIDTH * EMBED  # without the last norm and projection
-    assert model.towers.taps == (4, 6, 8, 12) and model.towers.strides == (4, 8, 16, 32)
+    assert model.towers.tower_levels.blocks == (4, 6, 8, 12) and model.towers.strides == (4, 8, 16, 32)
     solver = cfg.SOLVER
     assert math.isclose(solver.BASE_LR, 1e-4) and math.isclose(solver.VISION_LANGUAGE_MULTIPLIER, 0.1)
     assert not any(parameter.requires_grad for parameter in model.vision_language.text_tower.parameters())

@@ -228,7 +228,7 @@ def test_adapters_change_channels_behind_the_norm():
     assert [tuple(level.shape) for level in block(taps)] == [(2, 4, 6, 10), (2, 4, 6, 10), (2, 4, 2, 3)]
     norm, projection = block.levels[0]
     expected = linear(projection, array(norm(taps[0])).transpose(0, 2, 3, 1))
-    close(block(taps)[0].permute(0, 2, 3, 1), torch.from_numpy(expected))
+    close(block(taps)[0].permute(0, 2, 3, 1), torch.from_numpy(expected).float())
 
 
 @pytest.mark.parametrize(("patch", "stride"), [(14, 4), (16, 0), (16, 12)])
