@@ -40,8 +40,8 @@ def evaluated_classes(own: Vocabulary, hidden: Sequence[str] = ()) -> dict[int, 
 
 
 def evaluated_vocabulary(own: Vocabulary, hidden: Sequence[str] = ()) -> Vocabulary:
-    """:func:`evaluated_classes` in label order, as a vocabulary."""
-    return Vocabulary(tuple(evaluated_classes(own, hidden).values()), own.background)
+    """:func:`evaluated_classes` in label order; all else stays."""
+    return replace(own, classes=tuple(evaluated_classes(own, hidden).values()))
 
 
 def _hidden_labels(own: Vocabulary, hidden: Sequence[str]) -> set[int]:

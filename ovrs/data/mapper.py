@@ -156,7 +156,7 @@ def renumbering(
         kept = trained_classes(own, seen_only=choice == "seen", hidden=hidden)
     table = np.full(256, IGNORE_LABEL, dtype=np.uint8)
     table[list(kept)] = np.arange(len(kept))
-    return Vocabulary(tuple(cls if synonyms else replace(cls, synonyms=()) for cls in kept.values())), table
+    return replace(own, classes=tuple(cls if synonyms else replace(cls, synonyms=()) for cls in kept.values())), table
 
 
 def unknown_codes(unknown: dict[int, int], encoding: MaskEncoding, entry: dict[str, Any]) -> DataError:
@@ -176,5 +176,6 @@ def draw_synonyms(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if vocabulary not in drawn:
             words = [cls.words[np.random.randint(len(cls.words))] for cls in vocabulary.classes]
             pairs = zip(vocabulary.classes, words, strict=True)
-            drawn[vocabulary] = Vocabulary(tuple(replace(cls, name=word, synonyms=()) for cls, word in pairs))
+            classes = tuple(replace(cls, name=word, synonyms=()) for cls, word in pairs)
+            drawn[vocabulary] = replace(vocabulary, classes=classes)
     return [{**entry, "vocabulary": drawn[entry["vocabulary"]]} for entry in batch]

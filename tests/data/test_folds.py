@@ -36,6 +36,15 @@ def test_hidden_classes_are_the_unseen_ones_in_evaluation_and_the_unseen_take_no
     assert [cls.seen for cls in evaluated_vocabulary(OWN, ("plane", "large vehicle")).classes] == [True, False, False]
 
 
+@pytest.mark.parametrize("hidden", [(), ("plane",)])
+def test_what_is_said_of_the_scene_outlives_renumbering(hidden):
+    told = OWN.with_description("a port in winter")
+    assert evaluated_vocabulary(told, hidden).description == "a port in winter"
+    for choice in ("all", "seen", "evaluated"):
+        for synonyms in (True, False):
+            assert renumbering(told, choice, synonyms=synonyms, hidden=hidden)[0].description == "a port in winter"
+
+
 @pytest.mark.parametrize(
     ("hidden", "message"),
     [

@@ -194,6 +194,11 @@ def test_a_batch_draws_one_word_a_class():
     assert all(len(entries[0]["vocabulary"].rows) == 3 for entries in drawn)
 
 
+def test_drawn_words_leave_what_is_said_of_the_scene():
+    told = Vocabulary.parse("ship|boat, road").with_description("a port in winter")
+    assert draw_synonyms([{"vocabulary": told}])[0]["vocabulary"].description == "a port in winter"
+
+
 def test_train_loader_gives_batches_of_one_vocabulary(isaid_root, cfg):
     cfg.SOLVER.IMS_PER_BATCH = 3
     cfg.DATASETS.DRAW_SYNONYMS = True
