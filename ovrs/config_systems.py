@@ -124,7 +124,9 @@ def _add_tsmnet(model: CfgNode) -> None:
     # Which images are read: both | optical | sar. All parts are built in any case; those that read the other do not train.
     keys.MODALITIES = "both"
     keys.SAR = CfgNode()
-    # Pixel statistics, one entry a polarisation, in the units of the data: 0..255, or decibels.
+    # Pixel statistics, one entry a polarisation, in the units of the data, and which these are: 8bit (0..255) | db (decibels,
+    # as which amplitude and intensity are read).
+    keys.SAR.SCALE = "8bit"
     keys.SAR.PIXEL_MEAN = [69.8]
     keys.SAR.PIXEL_STD = [39.09]
     # Blocks of either tower that become the levels at strides of 4, 8, 16 and 32 pixels (of patches of 16), from 1; before

@@ -32,6 +32,7 @@ from ovrs.modeling.softmax_losses import LossWeights
 
 LEVELS = 4  # at a quarter, a half, once and twice the side of a patch
 OPEN = "MODEL.TSMNET.CLASS_WORDS True with SCORE_FUSION text_prior takes any number"
+SAR_SCALES = ("8bit", "db")
 CHOICES = {
     "MODALITIES": MODALITIES,
     "RECTIFICATION": ("sequential", "parallel", "none"),
@@ -65,6 +66,7 @@ def tsmnet_parts(cfg: CfgNode) -> dict[str, Any]:
         if closed
         else CosineClassifier(dim=keys.DIM, embed_dim=vision_language.dim, temperature=keys.TEMPERATURE),
         "modalities": keys.MODALITIES,
+        "sar_scale": keys.SAR.SCALE,
         "drop_modality": keys.TRAINING.DROP_MODALITY,
         "weights": _weights(cfg),
         **_words(cfg, vision_language, towers),
@@ -196,12 +198,7 @@ def _check(cfg: CfgNode) -> None:
         raise ConfigError("TSMNet reads images as they are: MODEL.VISION_LANGUAGE.ROTATIONS must be [0]")
     if len(keys.LAYERS) != LEVELS:
         raise ConfigError(f"MODEL.TSMNET.LAYERS is {list(keys.LAYERS)}; give {LEVELS} layers, one a level, the finest first")
-    mean, std = keys.SAR.PIXEL_MEAN, keys.SAR.PIXEL_STD
-    if not 1 <= len(mean) <= 2 or len(mean) != len(std) or min(std) <= 0:
-        raise ConfigError(
-            f"MODEL.TSMNET.SAR.PIXEL_MEAN {list(mean)} and PIXEL_STD {list(std)}: give one entry a polarisation, one or two, "
-            "deviations above 0"
-        )
+    _check_sar(keys.SAR)
     if len(keys.SCALES) != 2:
         raise ConfigError(f"MODEL.TSMNET.SCALES is {list(keys.SCALES)}; give that of the optical levels and that of SAR's")
     if keys.MODALITIES == "sar" and keys.SCORE_SOURCE == "optical":
@@ -218,6 +215,21 @@ def _check(cfg: CfgNode) -> None:
             raise ConfigError(f"MODEL.TSMNET.{name} is {keys[name]}; it must be {least} or above")
     if keys.TEMPERATURE <= 0:
         raise ConfigError(f"MODEL.TSMNET.TEMPERATURE is {keys.TEMPERATURE}; it must be above 0")
+
+
+def _check_sar(keys: CfgNode) -> None:
+    mean, std = keys.PIXEL_MEAN, keys.PIXEL_STD
+    if not 1 <= len(mean) <= 2 or len(mean) != len(std) or min(std) <= 0:
+        raise ConfigError(
+            f"MODEL.TSMNET.SAR.PIXEL_MEAN {list(mean)} and PIXEL_STD {list(std)}: give one entry a polarisation, one or two, "
+            "deviations above 0"
+        )
+    if keys.SCALE not in SAR_SCALES:
+        raise ConfigError(f"MODEL.TSMNET.SAR.SCALE is {keys.SCALE!r}; choose {', '.join(SAR_SCALES)}")
+    if keys.SCALE == "8bit" and not (min(mean) >= 0 and max(mean) <= 255):
+        raise ConfigError(
+            f"MODEL.TSMNET.SAR.PIXEL_MEAN {list(mean)} is none of 0..255 as SCALE 8bit says; are these decibels (db)?"
+        )
 
 
 def _check_tower(cfg: CfgNode, visual: nn.Module) -> None:

@@ -73,6 +73,7 @@ class TSMNet(SegmentationModel[SceneText]):
         classifier: of these: a :class:`CosineClassifier`, or a convolution to a fixed number of classes.
         modalities: which are read: ``both``, ``optical`` or ``sar``.
         drop_modality: share of the training images that lose one of the two.
+        sar_scale: what values of SAR are those of the statistics: ``8bit`` or ``db``; "" where nobody says.
         weights: of the losses.
         shared: the arguments of :class:`SegmentationModel`.
     """
@@ -97,6 +98,7 @@ class TSMNet(SegmentationModel[SceneText]):
         modalities: str,
         drop_modality: float,
         weights: LossWeights,
+        sar_scale: str = "",
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
@@ -120,6 +122,7 @@ class TSMNet(SegmentationModel[SceneText]):
         self.reads_descriptions = scene_fusion is not None
         self.reads_sar = modalities != "optical"
         self.sar_bands = towers.bands  # polarisations
+        self.sar_scale = sar_scale
         self._said: set[str] = set()
 
     @classmethod

@@ -147,6 +147,11 @@ def test_bert_reads_descriptions_where_it_is_asked_to(tmp_path):
     assert model.scene_fusion[0].attn.k.in_features == 768
 
 
+def test_a_model_says_on_which_scale_it_learnt_from_sar():
+    assert built(MAIN)[1].sar_scale == "8bit"
+    assert built(MAIN, "MODEL.TSMNET.SAR.SCALE", "db", "MODEL.TSMNET.SAR.PIXEL_MEAN", "[-11.0]")[1].sar_scale == "db"
+
+
 def test_what_only_training_does_contradicts_no_weights(tmp_path):
     from safetensors.torch import save_file
 
@@ -171,6 +176,8 @@ def test_what_only_training_does_contradicts_no_weights(tmp_path):
         (["MODEL.TSMNET.LAYERS", "[3, 5, 7]"], "give 4 layers, one a level"),
         (["MODEL.TSMNET.LAYERS", "[4, 6, 8, 13]"], "then blocks 1 to 12"),
         (["MODEL.TSMNET.SAR.PIXEL_MEAN", "[1.0, 2.0]"], "one entry a polarisation"),
+        (["MODEL.TSMNET.SAR.SCALE", "amplitude"], "SAR.SCALE is 'amplitude'; choose 8bit, db"),
+        (["MODEL.TSMNET.SAR.PIXEL_MEAN", "[-11.0]"], r"\[-11.0\] is none of 0..255 as SCALE 8bit says"),
         (["MODEL.TSMNET.SCALES", "[1.0]"], "that of the optical levels and that of SAR's"),
         (["MODEL.TSMNET.TRAINING.DROP_MODALITY", "2.0"], "it is a share"),
         (["MODEL.TSMNET.TRAINING.SCENE_WEIGHT", "-1.0"], "SCENE_WEIGHT is -1.0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,12 @@ from ovrs.inference.resampling import Window, resampled
 from ovrs.inference.sar_options import MODALITIES, guessed_scale, parse_sar_bands
 from ovrs.inference.segmented import Place
 from ovrs.inference.sentence import Sentence
+from ovrs.inference.tile_models import SystemTiles
 from ovrs.inference.tiles import Tiling
+
+sys.path.append(str(Path(__file__).parents[1] / "modeling"))
+
+from parts import tiny_tsmnet
 
 WORDS = "water, land"
 
@@ -91,6 +97,15 @@ def test_sar_on_another_scale_than_the_model_learnt_is_hinted_at(tmp_path: Path,
     segmenter: Any = Segmenter(Pairs())
     for learnt, said in (("", 0), ("db", 0), ("8bit", 1)):
         segmenter.model.sar_scale = learnt
+        segmenter.segment(image, WORDS, sar=sar, description="a town")
+        assert len(hints(caplog)) == said
+    assert "given as decibels, and this model learnt from pictures of eight bits" in hints(caplog)[0]
+
+
+def test_a_built_system_says_on_which_scale_it_learnt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, sar = pair(tmp_path, height=32, width=32)
+    for learnt, said in (("db", 0), ("8bit", 1)):
+        segmenter = Segmenter(SystemTiles(tiny_tsmnet(sar_scale=learnt).eval()))
         segmenter.segment(image, WORDS, sar=sar, description="a town")
         assert len(hints(caplog)) == said
     assert "given as decibels, and this model learnt from pictures of eight bits" in hints(caplog)[0]
