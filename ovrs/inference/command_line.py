@@ -19,7 +19,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         default="mini",
         metavar="FILE",
         help="configuration file, or the bare name of a small model: mini is AerOSeg's, mini/rs_zeroseg RS-ZeroSeg's, "
-        "mini/mafn MAFN's, which reads sentences (default: %(default)s)",
+        "mini/mafn MAFN's, which reads sentences, mini/tsmnet TSMNet's, which reads SAR beside the image (default: %(default)s)",
     )
     model.add_argument(
         "--weights",
