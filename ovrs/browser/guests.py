@@ -250,6 +250,7 @@ class Guests:
         raster = folder / f"{stem}.classes.{'png' if result.place.crs is None else 'tif'}"
         read = [result.grounding.report] if isinstance(result, Referred) else []
         read += [f"read without {lacked}" for name, lacked in result.provenance if name == "LACKED"]
+        read += [f"{said}; tick One sentence for the mask of one alone" for name, said in result.provenance if name == "WORDS"]
         return Result(Screen.of(result, files), raster, folder / f"{stem}.overlay.png", vectors, reason, "\n".join(read))
 
 

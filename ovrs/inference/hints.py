@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from ovrs.vocabulary import Vocabulary
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,6 +26,16 @@ class Hints:
         names = {"db": "decibels", "8bit": "pictures of eight bits"}
         if learnt in names and given != learnt:
             self.say(f"SAR is given as {names[given]}, and this model learnt from {names[learnt]}: do not rely on its map")
+
+    def of_words(self, vocabulary: Vocabulary, *, reads_sentences: bool) -> tuple[tuple[str, str], ...]:
+        """Say it if several classes are asked of a model that reads sentences; for the tags of what is written."""
+        if not reads_sentences or vocabulary.num_classes < 2:
+            return ()
+        self.say(
+            "this model reads sentences and answers each class by itself, as one sentence; classes have not learnt to share an "
+            "image, so ask one after the other: --expression 'the ship on the left', again for each (Segmenter.refer in Python)"
+        )
+        return (("WORDS", "each class read as a sentence by itself"),)
 
     def beside(self, description: str, sar: bool, *, reads_descriptions: bool, reads_sar: bool) -> tuple[tuple[str, str], ...]:
         """What a model is given beside an image and words, against what it reads: a hint for what it ignores or lacks.

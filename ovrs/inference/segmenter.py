@@ -162,6 +162,7 @@ class Segmenter:
         vocabulary, least = asked(vocabulary, description, confidence_threshold, reads_sentences=reads_sentences)
         reads = {"reads_descriptions": self.reads_descriptions, "reads_sar": self.reads_sar}
         told = self.hints.beside(vocabulary.description, sar is not None, **reads)
+        told = (*told, *self.hints.of_words(vocabulary, reads_sentences=reads_sentences))
         told = (*told, ("MODALITIES", "optical alone")) if paired and modalities == "optical" else told
         decision = Decision(vocabulary, threshold=least, probabilities=probabilities)
         polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))

@@ -85,6 +85,7 @@ def town(guests: Guests) -> Path:
 def test_an_upload_becomes_a_map_an_overlay_and_polygons(guests: Guests, town: Path) -> None:
     pyogrio = pytest.importorskip("pyogrio")
     result = guests.segment("guest", town, Vocabulary.parse(WORDS))
+    assert "One sentence" in result.read, "the model reads sentences, and words were asked"
     with rasterio.open(result.raster) as file:
         assert file.crs.to_epsg() == 32631 and file.shape == (60, 90)
         assert file.read(1)[30, [5, 45, 85]].tolist() == [0, 1, 2]

@@ -74,6 +74,21 @@ def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 # ------------------------------------------------------------------ sentences
 
 
+def test_several_words_are_a_sentence_each_to_a_model_that_reads_sentences(caplog: pytest.LogCaptureFixture) -> None:
+    image, segmenter = as_image(scene_with([(40, 16)])), Segmenter(Sides())
+    results = [segmenter.segment(image, words) for words in ("left,right", "ship,quay,water")]
+    assert [record.message[:56] for record in caplog.records] == ["hint: this model reads sentences and answers each class "]
+    assert "--expression" in caplog.text and all("WORDS" in dict(result.provenance) for result in results)
+    caplog.clear()
+    asked = [Segmenter(Sides()).segment(image, "left"), Segmenter(Sides()).refer(image, "left, or right")]
+
+    class OfWords(Sides):
+        reads_sentences = False
+
+    asked.append(Segmenter(OfWords()).segment(image, "left,right"))
+    assert not caplog.records and not any("WORDS" in dict(result.provenance) for result in asked)
+
+
 def test_two_sentences_on_one_image_give_two_masks() -> None:
     image = as_image(scene_with([(40, 16), (40, 128)]))
     left = Segmenter(Sides()).refer(image, "the red square on the left")
