@@ -13,6 +13,7 @@ from ovrs.data.captions import read_caption
 from ovrs.data.masks import Kind, read_codes
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.raster import read_rgb_bands, read_sar
+from ovrs.data.sar.upright import require_upright
 from ovrs.data.table import NO_PARTNERS, ScenePartners
 from ovrs.errors import DataError
 
@@ -58,11 +59,14 @@ def read_entry(entry: dict[str, Any], kind: Kind, sar: SarEncoding | None = None
         kept_bytes: a drawn scene is kept for the next time as long as all that are kept take no more than this.
 
     Raises:
-        DataError: a file cannot be read, or SAR and image do not lie on one grid.
+        DataError: a file cannot be read, or SAR and image do not lie on one grid, or one is stored turned.
     """
     if "scene_seed" in entry:
         return _scene(entry, kept_bytes)
     path, partners = entry["file_name"], entry.get("sar_file_names", ())
+    if partners and path not in partners:
+        require_upright(path, kinds=None)  # Pillow turns a TIFF too
+        require_upright(*partners)
     image = read_rgb_bands(path) if path in partners else read_rgb(path)
     measured = read_sar(partners, sar, image=path, size=image.shape[:2]) if partners and sar else None
     return Entry(image, read_codes(entry["sem_seg_file_name"], kind), measured, read_caption(entry))

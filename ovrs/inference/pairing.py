@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from ovrs.data.sar.grids import Grid, require_places, require_same_grid
 from ovrs.data.sar.raster import open_raster
+from ovrs.data.sar.upright import require_upright
 from ovrs.errors import InputError, OvrsError
 from ovrs.inference.addresses import Location
 from ovrs.inference.partner import WAY_OUT
@@ -67,10 +68,11 @@ def _check(image: Location, sar: Path, options: ReadOptions) -> None:
     """Whether a pair can be read together.
 
     Raises:
-        PairError: they lie on different grids, and SAR is not to be resampled or cannot be.
+        PairError: they lie on different grids, and SAR is not to be resampled or cannot be; or one of them is stored turned.
         DataError: the SAR file cannot be read.
     """
     header = read_header(image, options)
+    require_upright(*([image] if isinstance(image, Path) else []), sar)
     grid = Grid(header.width, header.height)
     if header.kind != "picture":
         with open_tiff(image, is_vrt=header.kind == "VRT") as dataset:

@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterWindow
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.grids import Grid, differences, require_same_grid
 from ovrs.data.sar.raster import SarRaster, decode, open_raster, opening
+from ovrs.data.sar.upright import require_upright
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote, locate, version_of
 from ovrs.inference.resampling import Window, resampled
@@ -95,7 +96,8 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
         bands: how many a model reads; 0 where it does not say.
 
     Raises:
-        PairError: it lies on another grid, and is not to be resampled or cannot be; what differs is named.
+        PairError: it lies on another grid, and is not to be resampled or cannot be; what differs is named. Or one of the two
+            is stored turned.
         InputError: it is of a kind that is not read, its scale cannot be told, or it has other bands than the model reads.
         DataError: the file is missing or damaged, or its values are of another scale.
     """
@@ -104,6 +106,8 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
             f"the model reads {bands} polarisation{'s' * (bands > 1)} of SAR, and bands {list(options.bands)} are "
             f"{len(options.bands)}; name as many (--sar-bands)"
         )
+    if isinstance(place.path, Path):
+        require_upright(place.path)
     if isinstance(sar, np.ndarray):
         yield _of_array(sar, place, options, bands)
         return
@@ -112,6 +116,7 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
     path = locate(sar, allow_remote=True)
     if isinstance(path, Remote):
         raise InputError(f"{path}: a SAR partner is read from a file here; fetch it first")
+    require_upright(path)
     with open_raster(os.fspath(path)) as dataset:
         check_size(path, dataset)
         grid, names = Grid(place.width, place.height, place.crs, place.transform), (_name(place), str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ import rasterio
 import torch
 from affine import Affine
 from pair_model import PLACE, Pairs, decibels, optical, pair, write
+from PIL import Image
 
 from ovrs import ReadOptions, SarOptions, Segmenter, Vocabulary
 from ovrs.data.sar.grids import PairError
 from ovrs.data.sar.speckle import Speckle
 from ovrs.errors import DataError, InputError, OutputError, OvrsError
+from ovrs.inference.pairing import with_partners
 from ovrs.inference.partner import open_partner
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.resampling import Window, resampled
 from ovrs.inference.sar_options import MODALITIES, guessed_scale, parse_sar_bands
 from ovrs.inference.segmented import Place
 from ovrs.inference.sentence import Sentence
+from ovrs.inference.sources import list_sources
 from ovrs.inference.tile_models import SystemTiles
 from ovrs.inference.tiles import Tiling
 
@@ -146,6 +150,33 @@ def test_a_pair_that_does_not_lie_on_one_grid_is_refused_with_the_difference(
     with pytest.raises(PairError, match=f"sar/town.tif does not lie on the grid of .*{says}.*--sar-resample"):
         Segmenter(Pairs()).segment(image, WORDS, sar=sar, output=tmp_path / "map.tif")
     assert not (tmp_path / "map.tif").exists()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("turned", ["image", "sar"])
+def test_a_picture_stored_turned_is_refused_as_one_of_a_pair(tmp_path: Path, orientation: int, turned: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    square = np.ascontiguousarray(optical(96, 96).transpose(1, 2, 0))
+    pictures = {"image": Image.fromarray(square), "sar": Image.fromarray(np.uint8(decibels(96, 96)[0] + 200))}
+    files = {name: tmp_path / f"{name}.png" for name in pictures}
+    for name, picture in pictures.items():
+        picture.save(files[name], **({"exif": exif} if name == turned else {}))
+    sar: list[Any] = [files["sar"], *([np.asarray(pictures["sar"])] if turned == "image" else [])]
+    for given in sar:
+        ask = partial(Segmenter(Pairs()).segment, files["image"], WORDS, sar=given)
+        if orientation == 1:
+            ask()
+            continue
+        with pytest.raises(PairError, match=rf"{turned}.png: its EXIF tag .*orientation {orientation}.*without the tag"):
+            ask()
+    sources = list_sources([str(files["image"])])
+    if orientation == 1:
+        assert with_partners(sources, [str(files["sar"])], ReadOptions())[0].sar == files["sar"]
+    else:
+        with pytest.raises(PairError, match=f"{turned}.png: its EXIF tag"):
+            with_partners(sources, [str(files["sar"])], ReadOptions())
+    Segmenter(Pairs()).segment(files["image"], WORDS)  # alone it is read upright
 
 
 def test_it_is_resampled_only_if_asked(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from sar_pairs import NAMES, configured, described, radar_of, samples
 from sar_rasters import write_raster
 
 from ovrs.data.catalog import list_entries, load_split, register_files, sar_of
+from ovrs.data.entries import read_rgb
 from ovrs.data.loaders import build_train_loader
 from ovrs.data.mapper import SegmentationMapper
 from ovrs.data.sar.encoding import SarEncoding
+from ovrs.data.sar.grids import PairError
 from ovrs.data.sar.speckle import Speckle
 from ovrs.errors import ConfigError, DataError
 
@@ -22,6 +24,29 @@ def test_a_sample_has_the_sar_and_the_description_of_its_image(pairs):
         assert sample["sar"].dtype == torch.float32 and np.array_equal(sample["sar"], radar_of(pairs, name))
         assert sample["image"].dtype == torch.uint8 and sample["image"].shape[1:] == sample["sar"].shape[1:]
     assert [sample["description"] for sample in found] == ["A river town after a flood.", "", ""]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_an_image_stored_turned_is_refused_as_one_of_a_pair(pairs, suffix):
+    """Half a turn leaves the size as it is; without a partner the image is turned and read."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for name in NAMES:
+        Image.open(pairs / f"photos/{name}.png").save(pairs / f"photos/{name}{suffix}", exif=exif)
+    cfg = configured(described(pairs, split={"image_suffix": suffix}))
+    with pytest.raises(PairError, match=rf"photos/a{suffix}: its EXIF tag .*orientation 3"):
+        samples(cfg)
+    assert read_rgb(str(pairs / f"photos/a{suffix}")).shape == (16, 24, 3)
+
+
+def test_a_sar_picture_stored_turned_is_refused_too(pairs):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in NAMES:
+        Image.new("L", (24, 16), 9).save(pairs / f"radar/{name}.png", exif=exif)
+    cfg = configured(described(pairs, sar={"scale": "8bit"}, split={"sar_suffix": ".png"}))
+    with pytest.raises(PairError, match=r"radar/a\.png: its EXIF tag .*orientation 6"):
+        samples(cfg)
 
 
 def test_a_data_set_without_partners_gives_none(pairs):
