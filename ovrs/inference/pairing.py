@@ -24,31 +24,59 @@ _SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".img")
 # Parts of a file's name that say which of the two it is: town_s2.tif and town_s1.tif are a pair.
 _KINDS = {"sar", "s1", "sentinel1", "radar", "vv", "vh", "opt", "optical", "rgb", "s2", "sentinel2"}
 
+# Bands of a file that may hold an image's colours.
+_COLOURS = 3
+
 
 def with_partners(sources: Sequence[Source], sar: Sequence[str], options: ReadOptions) -> list[Source]:
     """The same images with their SAR files, the grids of every pair compared.
 
     One file is the partner of one image, whatever they are called. Of several, files belong together whose names are the same
     up to the suffix and to a part like ``s1`` or ``sar``, folders below the pattern's own included where they tell more than
-    one file apart.
+    one file apart. No image is its own partner: what both name is SAR, unless the image was named by itself or SAR only as part
+    of a folder. (The same files may hold both, SAR in bands beyond the third that ``options`` name.)
 
     Args:
         sar: files, patterns, or folders whose rasters are meant.
         options: how files are read.
 
     Raises:
-        InputError: no file of that name, or no image has a partner.
+        InputError: no file of that name, no image has a partner, or there are no files left that are not images.
         PairError: no pair lies on one grid. Where some do, the others fail when their turn comes.
     """
     if not sar:
         return list(sources)
-    files = _files(sar)
+    sources, files = _told_apart(sources, sar, options)
     whatever_called = len(files) == 1 and len(sources) == 1
     found = [_paired(source, files, options, whatever_called) for source in sources]
     errors = [error for _, error in found if error is not None]
     if errors and all(source.refused for source, _ in found):
         raise errors[0]
     return [source for source, _ in found]
+
+
+def _told_apart(
+    sources: Sequence[Source], sar: Sequence[str], options: ReadOptions
+) -> tuple[Sequence[Source], dict[Path, str]]:
+    """Images, and the files that are SAR and what they are called; none is both."""
+    files = _files(sar)
+    images, of_sar = {_place(source) for source in sources}, {path.resolve() for path in files}
+    if images == of_sar and options.sar.bands is not None and min(options.sar.bands) > _COLOURS:
+        return sources, files
+    surely = {path.resolve() for path in _files(text for text in sar if not os.path.isdir(text))}
+    left = [source for source in sources if source.named or _place(source) not in surely]
+    images = {_place(source) for source in left}
+    files = {path: stem for path, stem in files.items() if path.resolve() not in images}
+    if not left or not files:
+        raise InputError(
+            f"{sources[0].path}: is named as an image (--input) and as SAR (--sar), and what both name leaves no "
+            f"{'SAR file' if left else 'image'}; name the files of either apart, as '*_s2.tif' and '*_s1.tif'"
+        )
+    return left, files
+
+
+def _place(source: Source) -> Location:
+    return source.path.resolve() if isinstance(source.path, Path) else source.path
 
 
 def _paired(

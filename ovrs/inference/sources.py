@@ -37,6 +37,7 @@ class Source:
         has_crs: whether it has a coordinate reference system.
         refused: why its header or its SAR partner was refused; the scene fails when its turn comes.
         sar: the file of its SAR partner, None without one.
+        named: whether it was named by itself, not found by a pattern.
 
     Raises:
         InputError: a stem that leads out of the folder of results.
@@ -47,6 +48,7 @@ class Source:
     has_crs: bool
     refused: str = ""
     sar: Path | None = None
+    named: bool = True
 
     def __post_init__(self) -> None:
         parts = PurePath(self.stem).parts
@@ -80,15 +82,16 @@ def list_sources(patterns: Sequence[str], options: ReadOptions | None = None) ->
             stem.
     """
     options = options or ReadOptions()
-    sources, refused = [], []
+    sources, refused, by_name = [], [], {str(Path(pattern)) for pattern in patterns}
     for path, stem in expand(patterns, options.allow_remote).items():
+        named = str(path) in by_name
         try:
-            sources.append(Source(path, stem, read_header(path, options).has_crs))
+            sources.append(Source(path, stem, read_header(path, options).has_crs, named=named))
         except InputError as error:
             if isinstance(path, Path) and not os.path.exists(path):
                 raise  # a slip of the pen, not a bad image
             refused.append(error)
-            sources.append(Source(path, stem, has_crs=False, refused=str(error)))
+            sources.append(Source(path, stem, has_crs=False, refused=str(error), named=named))
     if refused and len(refused) == len(sources):
         raise refused[0]
     distinct_stems((source.path, source.stem) for source in sources)

@@ -1,0 +1,61 @@
+"""Which files are images and which are their SAR partners, where both lie in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pair_model import decibels, optical, write
+
+from ovrs.errors import InputError
+from ovrs.inference.pairing import with_partners
+from ovrs.inference.reading import ReadOptions
+from ovrs.inference.sar_options import SarOptions
+from ovrs.inference.sources import list_sources
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pairs in one folder: images are ``_s2``, SAR is ``_s1`` of eight bits."""
+    for name in ("port", "town"):
+        write(tmp_path / f"{name}_s2.tif", optical())
+        write(tmp_path / f"{name}_s1.tif", (decibels() + 60).astype(np.uint8))
+    return tmp_path
+
+
+def paired(inputs: Sequence[str | Path], sar: Sequence[str | Path], **how: object) -> dict[str, str]:
+    """The name of each image's partner."""
+    options = ReadOptions(sar=SarOptions(**how))  # type: ignore[arg-type]
+    found = with_partners(list_sources([str(each) for each in inputs], options), [str(each) for each in sar], options)
+    assert not any(source.refused for source in found), found
+    return {source.path.name: source.sar.name for source in found if source.sar is not None}
+
+
+PAIRS = {"port_s2.tif": "port_s1.tif", "town_s2.tif": "town_s1.tif"}
+
+
+def test_an_image_in_the_folder_of_its_partner_is_not_its_own(folder: Path) -> None:
+    assert paired([folder / "town_s2.tif"], [folder]) == {"town_s2.tif": "town_s1.tif"}
+    assert paired([folder / "*_s2.tif"], [folder]) == PAIRS
+
+
+def test_what_is_named_as_sar_is_no_image(folder: Path) -> None:
+    assert paired([folder / "*.tif"], [folder / "*_s1.tif"]) == PAIRS
+    assert paired([folder / "*.tif"], [folder / "port_s1.tif", folder / "town_s1.tif"]) == PAIRS
+    assert paired([folder / "town_s2.tif"], [folder / "town_*.tif"]) == {"town_s2.tif": "town_s1.tif"}, "named by itself"
+
+
+@pytest.mark.parametrize(("inputs", "sar"), [("*.tif", "."), ("*.tif", "*.tif"), ("town_s2.tif", "town_s2.tif")])
+def test_the_same_files_as_both_are_refused(folder: Path, inputs: str, sar: str) -> None:
+    with pytest.raises(InputError, match=r"is named as an image .* and as SAR .* name the files of either apart"):
+        paired([folder / inputs], [folder / sar])
+
+
+def test_one_file_may_hold_both_in_bands_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path / "stack.tif", np.concatenate([optical(), (decibels() + 60).astype(np.uint8)]))
+    stack = tmp_path / "stack.tif"
+    assert paired([stack], [stack], bands=(4,)) == {"stack.tif": "stack.tif"}
+    with pytest.raises(InputError, match="named as an image"):
+        paired([stack], [stack], bands=(1,))
