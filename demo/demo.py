@@ -52,6 +52,8 @@ EXAMPLES = """examples:
   %(prog)s --input town.tif --sar town_sar.tif --description "a river town after a flood" --vocab "water,houses" \\
           --config-file mini/tsmnet --compare-modalities
       an image and its SAR partner, and what is said of the scene; a model that reads them; docs/optical_and_sar.md
+  %(prog)s --clouds 0.4 --config-file mini/tsmnet --compare-modalities
+      the same of a drawn scene under clouds: its SAR partner is drawn and its description written beside it
   %(prog)s --input port.tif --vocab "ship,quay" --config-file mini/rs_zeroseg
       another small model
   %(prog)s --input port.tif --vocab ship --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml \\
@@ -112,9 +114,9 @@ def run(args: argparse.Namespace) -> int:
         OvrsError: a mistake that was found before the first image was segmented, or in the only one.
     """
     questions = read_questions(args)
-    from ovrs.inference.outputs import OutputFolder
+    from ovrs.inference.outputs import OutputFolder, distinct_stems
     from ovrs.inference.pairing import with_partners
-    from ovrs.inference.sources import draw_source, list_sources
+    from ovrs.inference.sources import list_sources
 
     options = read_options(args)
     sources = with_partners(list_sources(args.input, options), args.sar, options)
@@ -126,12 +128,13 @@ def run(args: argparse.Namespace) -> int:
             for question, ending in zip(questions, endings(questions), strict=True)
             for how, of_one in modalities_asked(args)
         ]
+        distinct_stems((source.path, source.stem + ending) for _, ending in asked for source in sources)
         names = [name for job, ending in asked for source in sources for name in job.names_of(source.with_ending(ending))]
         folder.check_targets(names, (path for source in sources for path in source.files))
-        segment = segment_on_cluster if on_cluster else partial(segment_all, load_model(args))
-        if not args.input:
-            print(f"no --input: a synthetic scene is drawn from seed {args.seed}")
-            sources = [draw_source(args.seed, folder.path)]
+        segmenter = None if on_cluster else load_model(args)
+        segment = segment_on_cluster if segmenter is None else partial(segment_all, segmenter)
+        if not args.input and segmenter is not None:
+            sources, asked = draw(segmenter, args, asked)
         failed = 0
         for job, ending in asked:
             print(in_words(job.vocabulary, job.modalities))
@@ -151,6 +154,28 @@ def load_model(args: argparse.Namespace) -> Segmenter:
     if args.compare_modalities and not segmenter.reads_sar:
         raise InputError(f"--compare-modalities: the model of {args.config_file} reads no SAR; name one that does")
     return segmenter
+
+
+def draw(
+    segmenter: Segmenter, args: argparse.Namespace, asked: Sequence[tuple[Job, str]]
+) -> tuple[list[Source], list[tuple[Job, str]]]:
+    """A scene for who has no file yet, with what the model reads beside an image, and what is asked of it.
+
+    What is said of the scene is told the model, unless the user says something.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from ovrs.inference.drawing import draw_for
+
+    drawn = draw_for(segmenter, args.seed, Path(args.output), clouds=args.clouds)
+    what = "a synthetic scene is" if drawn.source.sar is None else "a synthetic scene and its SAR partner are"
+    print(f"no --input: {what} drawn from seed {args.seed}")
+    own = any(job.description is not None or getattr(job.vocabulary, "description", "") for job, _ in asked)
+    if own or not drawn.description:
+        return [drawn.source], list(asked)
+    print(f"description: {drawn.description}")
+    return [drawn.source], [(replace(job, description=drawn.description), ending) for job, ending in asked]
 
 
 def job_of(args: argparse.Namespace, question: Question, options: ReadOptions) -> Job:

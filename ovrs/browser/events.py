@@ -8,31 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ovrs.browser import panels
-from ovrs.browser.beside import Beside
+from ovrs.browser.beside import GUESSED, Beside
+from ovrs.browser.examples import Gallery
 from ovrs.browser.guests import Guests, Result
 from ovrs.browser.messages import plain_words
 from ovrs.browser.questions import question_of, words_of
 from ovrs.errors import OvrsError
 from ovrs.inference.opening import open_scene
 from ovrs.inference.screen import screen_size
-from ovrs.inference.sources import draw_source
 from ovrs.vocabulary import Vocabulary
 
 ALL_CLASSES = "all classes"
 # How long an error is shown.
 SECONDS = 15
-# The seed of each drawn scene, and words that suit it.
-EXAMPLES = {
-    "marina": (22, "ship|boat, harbor|pier, bridge, building|house, road, tree, water"),
-    "town": (8, "building|house|roof, road|street, tree, grass, vehicle|car, bare soil"),
-    "fields": (23, "cropland|agricultural field, tree, road, water|pond, bare soil, building"),
-}
 WAITING = "Drop an image or pick an example."
 LEGEND = "Colours and shares appear with the map."
 ASK = "Segment an image, then click on the map: here are the scores of all classes at that pixel."
@@ -43,6 +36,7 @@ class Events:
     """Every method is an event of the page."""
 
     guests: Guests
+    gallery: Gallery
 
     def show_image(self, upload: str | None, bands: str | None) -> tuple[Any, ...]:
         """An image was chosen: it is shown, and what belongs to the one before is cleared away."""
@@ -123,10 +117,12 @@ class Events:
         vocabulary = Vocabulary.preset(name)
         return words_of(vocabulary), False, ", ".join(vocabulary.background.words)
 
-    def choose_example(self, event: gr.SelectData) -> tuple[str, str, bool, None, str]:
+    def choose_example(self, event: gr.SelectData) -> tuple[str, str, bool, str | None, str, bool, str]:
         """An example was chosen; it is drawn where it is not there (any more). What was another image's is taken away."""
-        seed, words = list(EXAMPLES.values())[int(event.index)]
-        return str(example(self.guests.uploads, seed)), words, False, None, ""
+        example = self.gallery.examples[int(event.index)]
+        drawn = self.gallery[example]
+        sar = None if drawn.source.sar is None else str(drawn.source.sar)
+        return str(drawn.source.path), example.words, False, sar, GUESSED, False, drawn.description
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed or loaded anew."""
@@ -142,14 +138,6 @@ def cleared() -> tuple[Any, ...]:
         *[gr.DownloadButton(value=None, interactive=False)] * 3,
         "",
     )
-
-
-def example(folder: Path, seed: int) -> Path:
-    """The drawn scene of a seed as a GeoTIFF, drawn once."""
-    path = folder / f"scene_{seed}.tif"
-    if not path.exists():
-        draw_source(seed, folder)
-    return path
 
 
 def plainly(run: Callable[..., Any], guests: Guests) -> Callable[..., Any]:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from ovrs.browser import panels
 from ovrs.browser.beside import GUESSED
-from ovrs.browser.events import ALL_CLASSES, ASK, EXAMPLES, LEGEND, WAITING, Events, example, plainly
+from ovrs.browser.events import ALL_CLASSES, ASK, LEGEND, WAITING, Events, plainly
+from ovrs.browser.examples import Gallery
 from ovrs.browser.guests import Guests
 from ovrs.browser.theme import Quiet
 from ovrs.data.sar.encoding import SCALES
@@ -31,12 +32,13 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
         model: what the page says of the model that it uses.
         waiting: how many may wait for their map; others are told to come back.
     """
-    does = Events(guests)
+    gallery = Gallery(guests.segmenter, guests.uploads)
+    does = Events(guests, gallery)
     with gr.Blocks(title="ovrs", analytics_enabled=False, delete_cache=(600, int(guests.limits.idle)), fill_width=True) as page:
         _html(_header(model))
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="ask"):
-                upload, examples = _image_controls(guests)
+                upload, examples = _image_controls(gallery)
                 sar, scale, resample, description = _controls_beside(guests.segmenter)
                 preset, words, sentence, background, threshold, bands = _word_controls(guests)
                 go = gr.Button("Segment", variant="primary", elem_id="go")
@@ -65,7 +67,8 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
             event(plainly(run, guests), inputs, outputs, api_visibility="private", **more)
 
         on(upload.change, does.show_image, [upload, bands], [sheet, *shown], show_progress="hidden")
-        on(examples.select, does.choose_example, None, [upload, words, sentence, sar, description], show_progress="hidden")
+        filled = [upload, words, sentence, sar, scale, resample, description]
+        on(examples.select, does.choose_example, None, filled, show_progress="hidden")
         # `input` is sent twice for a click; the second answer would overwrite what was typed after the first.
         on(preset.change, does.choose_preset, preset, [words, sentence, background], show_progress="hidden")
         on(
@@ -107,14 +110,14 @@ def launch(page: gr.Blocks, host: str, port: int | None, max_bytes: int, **more:
     )
 
 
-def _image_controls(guests: Guests) -> tuple[gr.File, gr.Gallery]:
+def _image_controls(gallery: Gallery) -> tuple[gr.File, gr.Gallery]:
     _heading("Image")
     upload = gr.File(label="Image", show_label=False, file_types=FILE_TYPES, height=130, elem_id="upload")
     _html(panels.note("GeoTIFF, PNG, JPEG or WebP. Or a drawn example (synthetic):"))
     pictures = []
-    for name, (seed, _) in EXAMPLES.items():
-        with open_scene(example(guests.uploads, seed)) as scene:
-            pictures.append((Image.fromarray(scene.reduced((160, 160))), name))
+    for example in gallery.examples:
+        with open_scene(gallery[example].source.path) as scene:
+            pictures.append((Image.fromarray(scene.reduced((160, 160))), example.name))
     examples = gr.Gallery(
         pictures, columns=3, allow_preview=False, show_label=False, elem_id="examples", height=120, buttons=[]
     )

@@ -19,7 +19,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         default="mini",
         metavar="FILE",
         help="configuration file, or the bare name of a small model: mini is AerOSeg's, mini/rs_zeroseg RS-ZeroSeg's, "
-        "mini/mafn MAFN's, which reads sentences, mini/tsmnet TSMNet's, which reads SAR beside the image (default: %(default)s)",
+        "mini/mafn MAFN's, which reads sentences, mini/tsmnet TSMNet's, which reads SAR beside the image "
+        "(default: %(default)s)",
     )
     model.add_argument(
         "--weights",
@@ -57,6 +58,14 @@ def whole_number(text: str) -> int:
     if not number.is_integer() or number < 0:
         raise argparse.ArgumentTypeError(f"{text} is no whole number")
     return int(number)
+
+
+def share(text: str) -> float:
+    """A number of 0..1; for ``type=``."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is outside 0..1")
+    return number
 
 
 def folder_name(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ovrs.inference.command_line import folder_name, whole_number
+from ovrs.errors import InputError
+from ovrs.inference.command_line import folder_name, share, whole_number
 from ovrs.inference.pair_arguments import sar_options
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         metavar="IMAGE",
         default=[],
-        help="PNG, JPEG, WebP or GeoTIFF files, or patterns; without it a scene is drawn",
+        help="PNG, JPEG, WebP or GeoTIFF files, or patterns; without it a scene is drawn, for a model that reads SAR and "
+        "descriptions with both",
     )
     files.add_argument(
         "--output", type=folder_name, metavar="DIR", default="output/demo", help="folder for the results (default: %(default)s)"
@@ -71,14 +73,23 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--seed", type=whole_number, default=22, metavar="N", help="the scene drawn without --input (default: %(default)s)"
     )
+    files.add_argument(
+        "--clouds",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="cover so much of the drawn scene by clouds (0..1), through which its SAR partner sees (default: none)",
+    )
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
     """How files are read, as the arguments say.
 
     Raises:
-        InputError: bands, values or settings that there cannot be.
+        InputError: bands, values or settings that there cannot be, or clouds over what is not drawn.
     """
+    if args.clouds and args.input:
+        raise InputError("--clouds are drawn over the scene that is drawn without --input; leave one of the two out")
     from ovrs.inference.nodata import parse_nodata
     from ovrs.inference.reading import ReadOptions, parse_bands
     from ovrs.inference.stretch import StretchRule

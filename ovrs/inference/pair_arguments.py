@@ -98,6 +98,7 @@ def _description(text: str) -> str:
 
 
 def _refuse_alone(args: argparse.Namespace) -> None:
+    drawn = () if args.input else ("compare_modalities",)  # of a scene that is drawn, with its partner
     for name in _OF_SAR:
-        if getattr(args, name) not in (None, False):
+        if name not in drawn and getattr(args, name) not in (None, False):
             raise InputError(f"--{name.replace('_', '-')} is about the SAR partner of an image; name that too, by --sar")

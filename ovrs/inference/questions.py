@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from ovrs.errors import VocabularyError
+from ovrs.inference.command_line import share
 from ovrs.inference.sentence import How, Sentence
 from ovrs.vocabulary import Background, Vocabulary
 from ovrs.vocabulary_files import presets
@@ -54,7 +55,7 @@ def add_question_arguments(parser: argparse.ArgumentParser) -> None:
     )
     policy.add_argument(
         "--confidence-threshold",
-        type=_share,
+        type=share,
         metavar="T",
         help="below this confidence (0..1) a pixel is background (default for a sentence without words beside it: 0.5)",
     )
@@ -128,10 +129,3 @@ def _background(args: argparse.Namespace) -> Background:
     if not words:
         raise VocabularyError("--background names no word; give some, or none")
     return Background() if args.background.strip().casefold() == "none" else Background("words", words)
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..1")
-    return number

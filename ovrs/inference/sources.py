@@ -1,4 +1,4 @@
-"""What is to be segmented: files that were named or fit a pattern, their headers checked, or a scene to be drawn."""
+"""What is to be segmented: files that were named or fit a pattern, and their headers checked."""
 
 from __future__ import annotations
 
@@ -9,19 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePath
 
-from affine import Affine
-from rasterio.crs import CRS
-
 from ovrs.errors import InputError
-from ovrs.files import written_whole
 from ovrs.inference.addresses import Location, Remote, locate
-from ovrs.inference.geotiff import Layer, write_raster
 from ovrs.inference.outputs import distinct_stems
 from ovrs.inference.rasters import read_header
 from ovrs.inference.reading import ReadOptions
 
-# Side in pixels of a drawn scene: several tiles of the small model, yet seconds to segment.
-_SCENE_SIZE = 640
 # What no pattern finds: results may lie beside the images.
 _RESULTS = tuple(f".{kind}.{suffix}" for kind in ("classes", "confidence", "probabilities") for suffix in ("tif", "png"))
 _RESULTS += (".overlay.png", ".modalities.png")
@@ -62,6 +55,11 @@ class Source:
         return f"{self.stem}.classes.{suffix}", f"{self.stem}.confidence.{suffix}", f"{self.stem}.overlay.png"
 
     @property
+    def picture(self) -> str:
+        """The name of the picture that compares what is made of the image, of its SAR partner and of both."""
+        return f"{self.stem}.modalities.png"
+
+    @property
     def files(self) -> list[Location]:
         """What is read."""
         return [self.path, *([self.sar] if self.sar is not None else [])]
@@ -96,27 +94,6 @@ def list_sources(patterns: Sequence[str], options: ReadOptions | None = None) ->
         raise refused[0]
     distinct_stems((source.path, source.stem) for source in sources)
     return sources
-
-
-def draw_source(seed: int, folder: Path) -> Source:
-    """Draw the procedural scene of a seed as a GeoTIFF in ``folder``."""
-    from ovrs.data.scenes import draw_scene
-
-    path = folder / f"scene_{seed}.tif"
-    scene = draw_scene(seed, size=_SCENE_SIZE)
-    layer = Layer(
-        "uint8",
-        None,
-        count=3,
-        tags={"SYNTHETIC": "drawn by ovrs from a seed, not a photograph"},
-        options={"photometric": "RGB"},
-    )
-    with written_whole(path) as temporary:
-        pieces = [(0, 0, scene.image.transpose(2, 0, 1))]
-        write_raster(
-            temporary, layer, pieces, scene.image.shape[:2], CRS.from_user_input(scene.crs), Affine(*scene.transform[:6])
-        )
-    return Source(path, path.stem, True)
 
 
 def expand(patterns: Sequence[str], allow_remote: bool = False) -> dict[Location, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,14 @@ sys.path.append(str(Path(__file__).parents[1] / "inference"))
 from pair_model import PLACE, Pairs, decibels, pair, write
 
 from ovrs.browser.beside import GUESSED, Beside
+from ovrs.browser.events import Events
+from ovrs.browser.examples import Gallery
 from ovrs.browser.guests import Guests, Limits
 from ovrs.browser.messages import plain_words
 from ovrs.browser.page import build_page
+from ovrs.data.scenes import draw_scene
 from ovrs.errors import InputError, OvrsError
+from ovrs.inference import drawing
 from ovrs.inference.segmenter import Segmenter
 from ovrs.vocabulary import Vocabulary
 
@@ -67,6 +72,26 @@ def test_what_does_not_fit_is_said_with_the_pages_controls(guests: Guests) -> No
         assert says in text and "--" not in text and str(guests.uploads) not in text and "gdalwarp" not in text, text
     guests.segment("guest", image, WORDS, beside=Beside(moved, resample=True))
     guests.segment("guest", image, WORDS, beside=Beside(power, "intensity"))
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_pair_is_an_example_where_the_model_reads_sar(guests: Guests, monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
+    monkeypatch.setattr(drawing, "_SIZE", 96)
+    model: Any = guests.segmenter.model
+    model.reads_sar = reads
+    does = Events(guests, Gallery(guests.segmenter, guests.uploads))
+    examples = does.gallery.examples
+    assert [example.name for example in examples if example.pair] == (["clouds"] if reads else [])
+    for index, example in enumerate(examples):
+        image, words, sentence, sar, scale, resample, description = does.choose_example(SimpleNamespace(index=index))  # type: ignore[arg-type]
+        assert words == example.words and not sentence and scale == GUESSED and not resample
+        assert (sar is not None) == bool(description) == example.pair
+    if reads:
+        assert sar is not None and description == draw_scene(22, size=96).summary
+        result = guests.segment("guest", image, WORDS, beside=Beside(sar, scale, resample, description))
+        assert not result.read, "nothing lacks"
+        Path(sar).unlink()
+        assert does.choose_example(SimpleNamespace(index=index))[3] == sar and Path(sar).exists()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reads", [True, False])

@@ -21,6 +21,9 @@ from pair_model import PLACE, Pairs, decibels, optical, pair, write
 
 from ovrs.data.sar.encoding import SCALES
 from ovrs.data.sar.speckle import SPECKLE_FILTERS
+from ovrs.data.scenes import draw_scene
+from ovrs.inference import drawing
+from ovrs.inference.drawing import draw_for
 from ovrs.inference.modalities import compare_modalities
 from ovrs.inference.pair_arguments import add_pair_arguments
 from ovrs.inference.segmenter import Segmenter
@@ -172,6 +175,71 @@ def test_resume_tells_pairs_and_descriptions_apart(run: Run, tmp_path: Path, mod
     assert run(*call) == 0 and models[2].tiles == models[0].tiles / 2
     assert run(*call, "--description", "a town") == 0 and models[3].tiles == models[0].tiles
     assert run(*call[:2], *call[4:]) == 0 and models[4].tiles == models[0].tiles
+
+
+# ---------------------------------------------------------------- drawn pairs
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenes are drawn small."""
+    monkeypatch.setattr(drawing, "_SIZE", 96)
+
+
+@pytest.mark.usefixtures("small")
+def test_without_input_a_pair_under_clouds_is_drawn_and_described(run: Run, tmp_path: Path, capsys: Any, caplog: Any) -> None:
+    assert run("--seed", 3, "--clouds", 0.5, "--compare-modalities", *WORDS) == 0
+    out, scene = tmp_path / "out", draw_scene(3, size=96, clouds=0.5)
+    with rasterio.open(out / "scene_3_cloudy.tif") as image, rasterio.open(out / "scene_3_cloudy_sar.tif") as sar:
+        assert np.array_equal(image.read(), scene.cloudy.transpose(2, 0, 1)) and np.array_equal(sar.read(1), scene.sar_view)
+        assert (sar.crs, sar.transform) == (image.crs, image.transform)
+        assert "SYNTHETIC" in image.tags() and "SYNTHETIC" in sar.tags()
+    with rasterio.open(out / "scene_3_cloudy.confidence.tif") as file:
+        tags = file.tags()
+    assert tags["SAR"] == "scene_3_cloudy_sar.tif, band 1, 8bit" and tags["DESCRIPTION"] == scene.summary
+    told = capsys.readouterr().out
+    assert told.count(f"description: {scene.summary}") == 1 and "and its SAR partner are drawn from seed 3" in told
+    assert (out / "scene_3_cloudy.modalities.png").is_file() and not any("hint:" in r.message for r in caplog.records)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("model", "sar", "description"),
+    [
+        ({"sar_scale": "db"}, "float32", True),
+        ({"sar_bands": 2}, None, True),
+        ({"reads_sar": False}, None, True),
+        ({"reads_descriptions": False}, "uint8", False),
+    ],
+)
+def test_what_is_drawn_is_what_the_model_reads(tmp_path: Path, model: Any, sar: str | None, description: bool) -> None:
+    read = Pairs()
+    vars(read).update(model)
+    drawn = draw_for(Segmenter(read), 3, tmp_path)
+    assert (drawn.description == draw_scene(3, size=96).summary) == description == bool(drawn.description)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["scene_3.tif", *(["scene_3_sar.tif"] if sar else [])]
+    if sar is not None:
+        with rasterio.open(drawn.source.sar) as file:
+            assert file.dtypes == (sar,)
+    assert (drawn.source.sar is None) == (sar is None)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_users_words_on_a_drawn_scene_stand(run: Run, tmp_path: Path) -> None:
+    assert run("--seed", 3, "--description", "a flood", *WORDS) == 0
+    assert (labels(tmp_path / "out" / "scene_3.classes.tif") == 0).all()
+    (tmp_path / "words.yaml").write_text("classes: [water, land]\ndescription: a flood\n")
+    assert run("--seed", 4, "--vocab-file", tmp_path / "words.yaml") == 0
+    assert (labels(tmp_path / "out" / "scene_4.classes.tif") == 0).all()
+    assert run("--seed", 4, *WORDS) == 0 and not (labels(tmp_path / "out" / "scene_4.classes.tif") == 0).all()
+
+
+def test_clouds_are_for_what_is_drawn(run: Run, tmp_path: Path, models: list[Pairs], capsys: Any) -> None:
+    image, _ = pair(tmp_path)
+    assert run("--input", image, "--clouds", "0.5", *WORDS) == 2 and "--clouds are drawn over" in capsys.readouterr().err
+    assert run("--clouds", "1.5", *WORDS) == 2 and "outside 0..1" in capsys.readouterr().err
+    assert not models
+    assert run("--compare-modalities", "--config-file", "blind", *WORDS) == 2 and "reads no SAR" in capsys.readouterr().err
 
 
 # ----------------------------------------------------------------- comparison
