@@ -66,7 +66,8 @@ class Job:
 
     def names_of(self, source: Source) -> list[str]:
         """The names of all files that may be written for a scene."""
-        names = [*source.results, *([f"{source.stem}.modalities.png"] if source.sar is not None else [])]
+        compared = source.sar is not None and self.modalities == "both"
+        names = [*source.results, *([source.picture] if compared else [])]
         if source.has_crs:
             names += [f"{source.results[0]}.aux.xml", f"{source.stem}.probabilities.tif"]
             names += [f"{source.stem}.{self.vectors}"] if self.vectors is not None else []
@@ -87,6 +88,8 @@ class Record:
         shares: share of the valid pixels by class, 0..1.
         areas: square metres by class, None without a CRS.
         error: why it failed.
+        sentence: what was asked, where it was no words.
+        modalities: which of the image and its SAR partner were read; "" without a partner.
     """
 
     scene: str
@@ -98,6 +101,8 @@ class Record:
     shares: dict[str, float] = field(default_factory=dict)
     areas: dict[str, float] | None = None
     error: str = ""
+    sentence: str = ""
+    modalities: str = ""
 
 
 def segment_scene(
@@ -115,12 +120,17 @@ def segment_scene(
     identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {versions}"
     if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
         return kept, None
+    asked = {
+        "sentence": job.vocabulary.text if isinstance(job.vocabulary, Sentence) else "",
+        "modalities": "" if source.sar is None else job.modalities,
+    }
     start = time.monotonic()
     try:
         result = _segment(segmenter, source, job, progress)
     except Exception as error:
         kind = "" if isinstance(error, OvrsError) else f"{type(error).__name__}: "
-        _write(Record(str(source.path), "failed", identity, error=kind + " ".join(str(error).split())), source, job)
+        said = kind + " ".join(str(error).split())
+        _write(Record(str(source.path), "failed", identity, error=said, **asked), source, job)
         raise
     record = Record(
         str(source.path),
@@ -131,17 +141,22 @@ def segment_scene(
         result.place.height * result.place.width,
         result.shares(),
         result.areas(),
+        **asked,
     )
     _write(record, source, job)
     return record, result
 
 
 def write_summary(output: Path, names: Iterable[str]) -> Path:
-    """A line for each recorded scene: status, seconds, pixels, share and area of every class, or why it failed."""
+    """A line for each recorded scene and what was asked: status, seconds, pixels, share and area of every class, or why it
+    failed.
+    """
     names = list(names)
     path = output / SUMMARY
     header = [
         "scene",
+        "sentence",
+        "modalities",
         "status",
         "seconds",
         "pixels",
@@ -154,14 +169,22 @@ def write_summary(output: Path, names: Iterable[str]) -> Path:
         for record in read_records(output):
             areas = record.areas or {}
             numbers = [*(record.shares.get(name, "") for name in names), *(areas.get(name, "") for name in names)]
-            writer.writerow([record.scene, record.status, record.seconds, record.pixels, *numbers, record.error])
+            asked = [record.scene, record.sentence, record.modalities]
+            writer.writerow([*asked, record.status, record.seconds, record.pixels, *numbers, record.error])
     return path
 
 
 def read_records(output: Path) -> list[Record]:
-    """All records of an output folder, by scene; what cannot be read is left out."""
+    """All records of an output folder, by scene and what was asked; what cannot be read is left out."""
     records = [_read(path) for path in sorted((output / RECORDS).glob("**/*.json"))]
-    return sorted((record for record in records if record is not None), key=lambda record: record.scene)
+    known = (record for record in records if record is not None)
+    return sorted(known, key=lambda record: (record.scene, record.sentence, record.modalities))
+
+
+def is_done(source: Source, job: Job) -> bool:
+    """Whether a scene's record says so; where none is kept, a failure has ended the run."""
+    record = _read(record_path(source, job))
+    return not job.recorded or (record is not None and record.status != "failed")
 
 
 def _segment(segmenter: Segmenter, source: Source, job: Job, progress: Callable[[int, int], None] | None) -> Segmentation:
