@@ -125,10 +125,7 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
         encoding = _encoding_of(dataset, options, bands, path)
         raster = SarRaster(dataset, encoding, name=names[1], image=grid, image_name=names[0], way_out=WAY_OUT)
         moved = ", resampled onto the image's grid" if differences(grid, Grid.of(dataset)) else ""
-        try:
-            yield FilePartner(raster, path, f"{path.name}, {in_words(encoding)}{moved}")
-        finally:
-            raster.close()
+        yield FilePartner(raster, path, f"{path.name}, {in_words(encoding)}{moved}")
 
 
 def _scale_read(encoding: SarEncoding) -> str:

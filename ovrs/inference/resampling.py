@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ovrs.data.sar.encoding import LEAST_KNOWN
+
 # Reads float32 [S, h, w] of rows top..bottom and columns left..right.
 Read = Callable[[int, int, int, int], NDArray[np.float32]]
 
-# A value is known where at least this share of what it is made of is.
-_KNOWN = 0.5
 # Values of the source that are held at a time.
 _HELD = 2**22
 
@@ -44,7 +44,7 @@ def resampled(read: Read, source: tuple[int, int], grid: tuple[int, int], window
         share = down @ known.astype(np.float32) @ across.T
         total = down @ np.where(known, values, np.float32(0)) @ across.T
         with np.errstate(divide="ignore", invalid="ignore"):
-            parts.append(np.where(share >= _KNOWN, total / share, np.float32(np.nan)).astype(np.float32))
+            parts.append(np.where(share >= LEAST_KNOWN, total / share, np.float32(np.nan)).astype(np.float32))
     return np.concatenate(parts, axis=1)
 
 

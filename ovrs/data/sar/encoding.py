@@ -12,6 +12,9 @@ from ovrs.data.sar.speckle import UNFILTERED, Speckle
 Scale = Literal["amplitude", "intensity", "db", "8bit"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
+# A value made of several, as on another grid, is known where at least this share of them is.
+LEAST_KNOWN = 0.5
+
 
 @dataclass(frozen=True)
 class SarEncoding:

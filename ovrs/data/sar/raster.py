@@ -6,20 +6,19 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
-from rasterio.enums import Resampling
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RasterioIOError
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.grids import Grid, require_places, require_same_grid
+from ovrs.data.sar.warping import Warp
 from ovrs.errors import DataError
 
 # What a file of a data set may be; others can name further files, elsewhere too.
@@ -59,12 +58,12 @@ class SarRaster:
         self.encoding, self.name = encoding, name
         self._lock = threading.Lock()
         self._dataset = dataset
-        self._warped: WarpedVRT | None = None
+        self.height, self.width = dataset.height, dataset.width
+        self._warp: Warp | None = None
         self._check_bands()
         if image is not None:
             self._lay_onto(image, (image_name, name), way_out)
-        source = self._dataset if self._warped is None else self._warped
-        self.height, self.width = source.height, source.width
+            self.height, self.width = image.height, image.width
 
     def read(self, top: int = 0, bottom: int | None = None, left: int = 0, right: int | None = None) -> NDArray[np.float32]:
         """float32 [S, h, w] of a window within the grid, all of it unless said otherwise: dB, or 0..255 of 8 bits.
@@ -76,14 +75,9 @@ class SarRaster:
         reach = self.encoding.speckle.reach
         above, before = max(top - reach, 0), max(left - reach, 0)
         below, behind = min(bottom + reach, self.height), min(right + reach, self.width)
-        values = self._values(Window(before, above, behind - before, below - above))
+        values = self._values(above, below, before, behind)
         decoded = np.stack([decode(band, self.encoding, self.name) for band in values])
         return decoded[:, top - above : bottom - above, left - before : right - before]
-
-    def close(self) -> None:
-        """Let go of the resampled view, if there is one."""
-        if self._warped is not None:
-            self._warped.close()
 
     def _check_bands(self) -> None:
         for band in self.encoding.bands:
@@ -100,38 +94,29 @@ class SarRaster:
             if not self.encoding.resample:
                 raise
             require_places(image, own, names=names)
-            self._warped = self._resampled(image)
+            with opening(self.name):
+                self._warp = Warp(own, image)
 
-    def _resampled(self, image: Grid) -> WarpedVRT:
-        missing = {} if (value := self._missing_value()) is None else {"src_nodata": value}
+    def _values(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
+        """float32 [S, h, w] as the file holds them, on the image's grid, NaN where it says that there are none."""
+        if self._warp is None:
+            return self._measured(top, bottom, left, right)
         with opening(self.name):
-            return WarpedVRT(
-                self._dataset,
-                crs=image.crs,
-                transform=image.transform,
-                width=image.width,
-                height=image.height,
-                resampling=Resampling.bilinear,
-                dtype="float32",
-                nodata=float("nan"),
-                **missing,
-            )
+            return self._warp.read(self._mixable, len(self.encoding.bands), top, bottom, left, right)
 
-    def _missing_value(self) -> float | None:
-        """The value that must not be mixed with its neighbours."""
-        if self.encoding.nodata is not None:
-            return self.encoding.nodata
-        if self._dataset.nodata is not None:
-            return float(self._dataset.nodata)
-        return 0.0 if self.encoding.scale in ("amplitude", "intensity") else None
+    def _mixable(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
+        """What may be mixed with its neighbours, on the raster's own grid: 0 of a power is no measurement."""
+        values = self._measured(top, bottom, left, right)
+        if self.encoding.scale in ("amplitude", "intensity"):
+            values[values == 0] = np.nan
+        return values
 
-    def _values(self, window: Window) -> NDArray[np.float32]:
-        """float32 [S, h, w] as the file holds them, NaN where it says that there are none."""
-        source = self._dataset if self._warped is None else self._warped
-        bands = list(self.encoding.bands)
+    def _measured(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
+        """float32 [S, h, w] on the raster's own grid, NaN where it says that there are none."""
+        bands, window = list(self.encoding.bands), Window(left, top, right - left, bottom - top)
         with self._lock, opening(self.name):
-            values = source.read(bands, window=window).astype(np.float32)
-            known = source.read_masks(bands, window=window) > 0
+            values = self._dataset.read(bands, window=window).astype(np.float32)
+            known = self._dataset.read_masks(bands, window=window) > 0
         if self.encoding.nodata is not None:
             known &= values != np.float32(self.encoding.nodata)
         values[~known] = np.nan
@@ -191,13 +176,10 @@ def read_sar(paths: Sequence[str], encoding: SarEncoding, *, image: str, size: t
     """
     parts = []
     for path in paths:
-        with ExitStack() as stack:
-            dataset = stack.enter_context(open_raster(path))
+        with open_raster(path) as dataset:
             placed = Grid.of(dataset).transform is not None
             grid = _grid_of(image, size) if placed else Grid(size[1], size[0])
-            raster = SarRaster(dataset, encoding, name=path, image=grid, image_name=image)
-            stack.callback(raster.close)
-            parts.append(raster.read())
+            parts.append(SarRaster(dataset, encoding, name=path, image=grid, image_name=image).read())
     return np.concatenate(parts)
 
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from affine import Affine
+from rasterio import warp
 from rasterio.crs import CRS
 from sar_rasters import PLACE, UTM33, write_raster
 
+from ovrs.data.sar import warping
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.grids import Grid, PairError, differences
 from ovrs.data.sar.raster import SarRaster, open_raster, read_rgb_bands, read_sar
@@ -186,6 +188,62 @@ def test_a_pair_in_two_crs_is_brought_to_one(tmp_path):
         read_sar([path], SarEncoding("db"), image=image, size=(30, 30))
     found = read_sar([path], SarEncoding("db", resample=True), image=image, size=(30, 30))
     assert found.shape == (1, 30, 30) and np.allclose(found, -12.0)
+
+
+@pytest.mark.parametrize("crs", [UTM33, "EPSG:4326", "EPSG:3035"])
+@pytest.mark.parametrize("finer", [0.4, 1.0, 3.0])
+def test_windows_of_a_resampled_pair_are_pieces_of_the_whole(tmp_path, crs, finer):
+    image = Grid(150, 130, CRS.from_string(UTM33), PLACE)
+    (left, right), (bottom, top) = warp.transform(UTM33, crs, [499_900, 501_600], [4_998_600, 5_000_100])
+    if crs == "EPSG:3035":  # which is turned against the image's
+        left, right, bottom, top = left - 300, right + 300, bottom - 300, top + 300
+    size = int(150 * finer)
+    place = Affine((right - left) / size, 0, left, 0, (bottom - top) / size, top)
+    values = np.random.default_rng(0).normal(-12, 5, (2, size, size)).astype(np.float32)
+    values[0, : size // 3, : size // 2] = np.nan
+    path = write_raster(tmp_path / "sar.tif", values, crs, place)
+    with open_raster(path) as file:
+        raster = SarRaster(file, SarEncoding("db", bands=(1, 2), resample=True), name=path, image=image)
+        whole = raster.read()
+        assert whole.shape == (2, 130, 150) and np.isfinite(whole[1]).all() and 0.05 < np.isnan(whole[0]).mean() < 0.5
+        for rows, columns in (((0, 40), (0, 33)), ((7, 58), (91, 150)), ((100, 101), (5, 6)), ((63, 130), (40, 41))):
+            piece = raster.read(*rows, *columns)
+            assert np.array_equal(piece, whole[:, slice(*rows), slice(*columns)], equal_nan=True)
+
+
+def test_a_finer_raster_is_averaged_and_never_held_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(warping, "_HELD", 20_000)
+    values = np.random.default_rng(0).normal(-12, 5, (1, 800, 800)).astype(np.float32)
+    values[0, :80, :80] = np.nan
+    read = []
+
+    def source(top, bottom, left, right):
+        read.append((bottom - top) * (right - left))
+        return values[:, top:bottom, left:right]
+
+    grids = (Grid(800, 800, CRS.from_string(UTM33), PLACE @ Affine.scale(1 / 8)), Grid(100, 100, CRS.from_string(UTM33), PLACE))
+    found = warping.Warp(*grids).read(source, 1, 0, 100, 0, 100)
+    assert np.allclose(found[0], values[0].reshape(100, 8, 100, 8).mean(axis=(1, 3)), atol=1e-5, equal_nan=True)
+    assert max(read) <= 20_000 and len(read) > 30
+
+
+@pytest.mark.parametrize(
+    ("dtype", "declared", "encoding", "known"),
+    [
+        (np.uint8, 0, SarEncoding("8bit", nodata=255.0, resample=True), 100.0),
+        (np.float32, 255, SarEncoding("amplitude", resample=True), 40.0),
+        (np.float32, None, SarEncoding("intensity", nodata=255.0, resample=True), 20.0),
+    ],
+)
+def test_no_value_that_stands_for_none_is_mixed_in(tmp_path, dtype, declared, encoding, known):
+    """Rows 0 to 9 hold 255, the next ten 0, and the grids lie half a pixel apart."""
+    image = write_raster(tmp_path / "optical.tif", np.zeros((3, 40, 40), np.uint8), UTM33, PLACE)
+    values = np.full((1, 40, 40), 100, dtype)
+    values[0, :10], values[0, 10:20] = 255, 0
+    path = write_raster(tmp_path / "sar.tif", values, UTM33, PLACE @ Affine.translation(0.5, 0.5), nodata=declared)
+    found = read_sar([path], encoding, image=image, size=(40, 40))[0]
+    assert np.isnan(found[:20]).all() and np.isfinite(found[21:, 1:]).all()
+    assert np.allclose(found[np.isfinite(found)], known)
 
 
 def test_what_does_not_say_where_it_lies_cannot_be_resampled(tmp_path):
