@@ -60,11 +60,6 @@ class Source:
         return f"{self.stem}.modalities.png"
 
     @property
-    def picture(self) -> str:
-        """The name of the picture that compares what is made of the image, of its SAR partner and of both."""
-        return f"{self.stem}.modalities.png"
-
-    @property
     def files(self) -> list[Location]:
         """What is read."""
         return [self.path, *([self.sar] if self.sar is not None else [])]
