@@ -133,9 +133,11 @@ def _scale_read(encoding: SarEncoding) -> str:
 
 
 def in_words(encoding: SarEncoding) -> str:
-    """Which bands are read as what: ``band 1, db, speckle filter lee of 5 pixels``."""
+    """Which bands are read as what: ``band 1, db, nodata -99, speckle filter lee of 5 pixels``."""
     several = "s" * (len(encoding.bands) > 1)
     said = f"band{several} {','.join(map(str, encoding.bands))}, {encoding.scale}"
+    if encoding.nodata is not None:
+        said += f", nodata {encoding.nodata:.17g}"
     speckle = encoding.speckle
     if speckle.name == "none":
         return said

@@ -310,6 +310,7 @@ def test_work_on_another_pair_or_description_is_not_mixed_in(tmp_path: Path) -> 
         ({"modalities": "sar"}, "another options"),
         ({"description": "a wood"}, "another vocabulary"),
         ({"options": read_options(speckle=Speckle("lee"))}, "another options"),
+        ({"options": read_options(nodata=-20.0)}, "another options"),
     ):
         with pytest.raises(OutputError, match=says):
             segment(Pairs(), resume=True, **how)
