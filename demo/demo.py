@@ -131,8 +131,8 @@ def run(args: argparse.Namespace) -> int:
         distinct_stems((source.path, source.stem + ending) for _, ending in asked for source in sources)
         names = [name for job, ending in asked for source in sources for name in job.names_of(source.with_ending(ending))]
         folder.check_targets(names, (path for source in sources for path in source.files))
-        segmenter = None if on_cluster else load_model(args)
-        segment = segment_on_cluster if segmenter is None else partial(segment_all, segmenter)
+        segmenter = load_model(args) if not on_cluster or args.compare_modalities else None
+        segment = segment_on_cluster if on_cluster or segmenter is None else partial(segment_all, segmenter)
         if not args.input and segmenter is not None:
             sources, asked = draw(segmenter, args, asked)
         failed = 0

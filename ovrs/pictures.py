@@ -130,6 +130,7 @@ def side_by_side(
     title: str = "",
     *,
     beside: Mapping[str, Picture] = MappingProxyType({}),
+    counted: NDArray[np.bool_] | None = None,
 ) -> Image.Image:
     """An image beside maps of it, with a legend of the classes that occur in any of them.
 
@@ -138,6 +139,7 @@ def side_by_side(
         maps: label maps [h, w] by what they are called; labels outside of the vocabulary's names are hatched.
         title: the legend's first line.
         beside: further pictures of the same ground, shown between the image and its maps, by what they are called.
+        counted: bool [h, w], the pixels that shares are of; all of them by default.
     """
     scale = min(1.0, PANEL / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -148,7 +150,7 @@ def side_by_side(
         panels.append(_colored(np.asarray(small, dtype=np.int16), vocabulary))
     enlarged = max(1, PANEL // 2 // max(size))  # whole factors keep pixels square
     panels = [panel.repeat(enlarged, axis=0).repeat(enlarged, axis=1) for panel in panels]
-    legend = _legend_of(maps, vocabulary, title, type_size=max(14, max(panels[0].shape[:2]) // 26))
+    legend = _legend_of(maps, vocabulary, title, max(14, max(panels[0].shape[:2]) // 26), counted)
     return legend.beside(panel_row(panels, ("image", *beside, *maps), legend.type_size))
 
 
@@ -159,15 +161,18 @@ def _colored(labels: Labels, vocabulary: Vocabulary) -> Picture:
     return picture
 
 
-def _legend_of(maps: Mapping[str, Labels], vocabulary: Vocabulary, title: str, type_size: int) -> Legend:
-    """The classes that occur, those unseen marked; the note is the share of the first map and of the last."""
+def _legend_of(
+    maps: Mapping[str, Labels], vocabulary: Vocabulary, title: str, type_size: int, counted: NDArray[np.bool_] | None
+) -> Legend:
+    """The classes that occur, those unseen marked; the note is the share of each map."""
     names, count = vocabulary.names, len(vocabulary.names)
     seen = [cls.seen for cls in vocabulary.classes] + [True] * (count - vocabulary.num_classes)
-    shares = []
+    shares, occurs = [], np.zeros(count + 1, dtype=bool)
     for labels in maps.values():
-        flat = np.asarray(labels, dtype=np.int64).reshape(-1)
-        shares.append(np.bincount(np.where((flat >= 0) & (flat < count), flat, count), minlength=count + 1) / flat.size)
-    occurs = np.sum(shares, axis=0) > 0
+        values = np.where((labels >= 0) & (labels < count), labels, count).astype(np.int64)
+        occurs |= np.bincount(values.reshape(-1), minlength=count + 1) > 0
+        values = values.reshape(-1) if counted is None else values[counted]
+        shares.append(np.bincount(values, minlength=count + 1) / max(values.size, 1))
     entries = [
         Entry(
             names[i] if seen[i] else f"{names[i]} (unseen)",
@@ -177,9 +182,11 @@ def _legend_of(maps: Mapping[str, Labels], vocabulary: Vocabulary, title: str, t
         for i in range(count)
         if occurs[i]
     ]
+    in_part = counted is not None and not counted.all()
     if occurs[count]:
-        entries.append(Entry("no class", " / ".join(f"{share[count]:.0%}" for share in shares), None))
-    return Legend(title, f"{' / '.join(maps)}", tuple(entries), "", type_size)
+        entries.append(Entry("no class", "" if in_part else " / ".join(f"{share[count]:.0%}" for share in shares), None))
+    remark = "shares are of what all maps show" if in_part else ""
+    return Legend(title, f"{' / '.join(maps)}", tuple(entries), remark, type_size)
 
 
 def panel_row(panels: Sequence[Picture], captions: Sequence[str], type_size: int) -> Image.Image:

@@ -120,28 +120,28 @@ def segment_scene(
     identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {versions}"
     if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
         return kept, None
-    asked = {
-        "sentence": job.vocabulary.text if isinstance(job.vocabulary, Sentence) else "",
-        "modalities": "" if source.sar is None else job.modalities,
-    }
+    record = Record(
+        str(source.path),
+        "done",
+        identity,
+        sentence=job.vocabulary.text if isinstance(job.vocabulary, Sentence) else "",
+        modalities="" if source.sar is None else job.modalities,
+    )
     start = time.monotonic()
     try:
         result = _segment(segmenter, source, job, progress)
     except Exception as error:
         kind = "" if isinstance(error, OvrsError) else f"{type(error).__name__}: "
         said = kind + " ".join(str(error).split())
-        _write(Record(str(source.path), "failed", identity, error=said, **asked), source, job)
+        _write(replace(record, status="failed", error=said), source, job)
         raise
-    record = Record(
-        str(source.path),
-        "done",
-        identity,
-        tuple(os.path.relpath(file, job.output) for file in result.files),
-        round(time.monotonic() - start, 3),
-        result.place.height * result.place.width,
-        result.shares(),
-        result.areas(),
-        **asked,
+    record = replace(
+        record,
+        files=tuple(os.path.relpath(file, job.output) for file in result.files),
+        seconds=round(time.monotonic() - start, 3),
+        pixels=result.place.height * result.place.width,
+        shares=result.shares(),
+        areas=result.areas(),
     )
     _write(record, source, job)
     return record, result

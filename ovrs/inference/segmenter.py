@@ -30,7 +30,7 @@ from ovrs.inference.maps import Digest, FileMaps, UnitMaps
 from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.inference.opening import open_scene
 from ovrs.inference.paired_scene import PairedScene, beside
-from ovrs.inference.partner import SarInput
+from ovrs.inference.partner import SarInput, open_partner
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.sar_options import Modalities, SarOptions
@@ -172,13 +172,16 @@ class Segmenter:
             scene = opened.enter_context(open_scene(image, options))
             if target is not None:
                 target.check(scene.place, sar)
+            how = options.sar if options is not None else SarOptions()
+            if sar is not None and not paired:
+                with open_partner(sar, scene.place, how):  # a mistake is one whether or not this model would read it
+                    pass
             grounding = None
             if sentence is not None:
                 says = {"squeezes": self._is("squeezes"), "reads_sentences": reads_sentences}
                 grounding = ground(sentence, scene, self.model.tiling, **says)
                 scene = grounding.view(scene)
             if paired:
-                how = options.sar if options is not None else SarOptions()
                 scene = opened.enter_context(beside(scene, sar, how, modalities, self.sar_bands))
             if isinstance(scene, PairedScene):
                 self.hints.of_scale(scene.sar_scale, getattr(self.model, "sar_scale", ""))
@@ -253,13 +256,7 @@ class Segmenter:
         return bool(getattr(self.model, what, False))
 
     def _fill(
-        self,
-        work: Work,
-        scene: Scene,
-        plan: Plan,
-        vocabulary: Vocabulary,
-        decision: Decision,
-        progress: Progress | None,
+        self, work: Work, scene: Scene, plan: Plan, vocabulary: Vocabulary, decision: Decision, progress: Progress | None
     ) -> Digest:
         """Compute the units that are not there yet, and what is to be known of all of them."""
         digest = Digest(len(vocabulary), scene.place, decision.dtype)
