@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from ovrs.evaluation.comparison import LAND_COVER
 from ovrs.evaluation.reports import SegmentationReport
+from ovrs.evaluation.runs import CLASS_FIGURES
 from ovrs.evaluation.tables import figure, markdown_table
-
-# What land-cover papers call a class's figures, and their keys.
-OF_CLASSES = {"user's accuracy": "precision", "producer's accuracy": "recall", "F1": "f1", "IoU": "iou"}
 
 
 def land_cover_lines(report: SegmentationReport) -> list[str]:
@@ -16,7 +14,7 @@ def land_cover_lines(report: SegmentationReport) -> list[str]:
     columns = LAND_COVER | without
     lines = markdown_table(list(columns.values()), [[figure(report.summary[name]) for name in columns]], text_columns=0)
     heads = ["", *(score.name for score in report.classes)]
-    rows = ([name, *(figure(getattr(score, key)) for score in report.classes)] for name, key in OF_CLASSES.items())
+    rows = ([each.title, *(figure(getattr(score, each.key)) for score in report.classes)] for each in CLASS_FIGURES)
     notes = [
         "OA is the share of pixels that are right. The user's accuracy is the precision (of what the map shows as a class, the "
         "share that is it), the producer's accuracy the recall (of what is a class, the share that the map shows as it).",

@@ -7,12 +7,25 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ovrs.errors import DataError
 
-# Names of a class's figures in land-cover papers, and their keys in a report.
-CLASS_FIGURES = {"IoU": "iou", "UA": "precision", "PA": "recall", "F1": "f1"}
+
+class ClassFigure(NamedTuple):
+    """A figure of a class: its name in a run's summary, what land-cover papers call it in full, and its key in a report."""
+
+    name: str
+    title: str
+    key: str
+
+
+CLASS_FIGURES = (
+    ClassFigure("UA", "user's accuracy", "precision"),
+    ClassFigure("PA", "producer's accuracy", "recall"),
+    ClassFigure("F1", "F1", "f1"),
+    ClassFigure("IoU", "IoU", "iou"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,8 @@ def _read(folder: Path, path: Path) -> Run:
 
 
 def _of_classes(scores: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of report.json's ``classes`` by name."""
-    return {f"{name}-{score['name']}": score[key] for score in scores for name, key in CLASS_FIGURES.items()}
+    """The figures of report.json's ``classes`` by name; a report from before one of them does without it."""
+    return {f"{each.name}-{of['name']}": of[each.key] for of in scores for each in CLASS_FIGURES if each.key in of}
 
 
 def _figures(figures: dict[str, Any]) -> dict[str, float]:

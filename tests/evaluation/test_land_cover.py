@@ -13,6 +13,7 @@ from oracle import kappa, mean, of_class, without
 from ovrs.evaluation.evaluator import SegmentationEvaluator
 from ovrs.evaluation.report_files import as_markdown
 from ovrs.evaluation.reports import build_report
+from ovrs.evaluation.runs import read_runs
 from ovrs.evaluation.settings import EvaluationSettings
 from ovrs.evaluation.tallies import Tallies
 from ovrs.vocabulary import Vocabulary
@@ -142,3 +143,15 @@ def test_runs_stand_side_by_side_as_in_a_papers_table(tmp_path, capsys):
     assert row[8] == f"{(100 * 20 / 35 + 100 * 20 / 30) / 2:.2f} ± {100 * (2 / 3 - 4 / 7) / math.sqrt(2):.2f} (2)"
     assert tool.main([runs[0], "--figures", "PA-trees"]) == 0
     assert table(capsys.readouterr().out.splitlines(), "run")[2][2] == "66.67 (1)"
+
+
+def test_a_report_from_before_a_figure_of_classes_is_read_without_it(tmp_path):
+    path = tmp_path / "run" / "inference" / "land_val" / "report.json"
+    evaluated(path.parent, COUNTS)
+    content = json.loads(path.read_text())
+    for score in content["classes"]:
+        del score["precision"]
+    path.write_text(json.dumps(content))
+    (run,) = read_runs([tmp_path / "run"])
+    assert run.summary["PA-trees"] == pytest.approx(100 * 20 / 30) and run.summary["pACC"] == pytest.approx(75)
+    assert not [name for name in run.summary if name.startswith("UA-")]
