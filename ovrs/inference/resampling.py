@@ -15,6 +15,8 @@ Read = Callable[[int, int, int, int], NDArray[np.float32]]
 
 # Values of the source that are held at a time.
 _HELD = 2**22
+# Pixels along an axis whose weights stand in one matrix, of the finer of both grids.
+_PART = 2048
 
 
 class Window(NamedTuple):
@@ -34,18 +36,27 @@ def resampled(read: Read, source: tuple[int, int], grid: tuple[int, int], window
     """
     if source == grid:
         return read(*window)
-    left, across = _weights(source[1], grid[1], window.left, window.right)
-    rows = max(int(_HELD / across.shape[1] / max(source[0] / grid[0], 1)), 1)
+    across = _in_parts(source[1], grid[1], window.left, window.right)
+    left, right = across[0][0], across[-1][0] + across[-1][1].shape[1]
+    rows = max(int(_HELD / (right - left) / max(source[0] / grid[0], 1)), 1)
     parts = []
     for first in range(window.top, window.bottom, rows):
         top, down = _weights(source[0], grid[0], first, min(first + rows, window.bottom))
-        values = read(top, top + down.shape[1], left, left + across.shape[1])
+        values = read(top, top + down.shape[1], left, right)
         known = np.isfinite(values)
-        share = down @ known.astype(np.float32) @ across.T
-        total = down @ np.where(known, values, np.float32(0)) @ across.T
+        share, total = (
+            np.concatenate([of[..., begin - left : begin - left + each.shape[1]] @ each.T for begin, each in across], axis=2)
+            for of in (down @ known.astype(np.float32), down @ np.where(known, values, np.float32(0)))
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(np.where(share >= LEAST_KNOWN, total / share, np.float32(np.nan)).astype(np.float32))
     return np.concatenate(parts, axis=1)
+
+
+def _in_parts(source: int, grid: int, first: int, last: int) -> list[tuple[int, NDArray[np.float32]]]:
+    """:func:`_weights` of some pixels of the grid after the other, so that they do not grow with the square of an axis."""
+    step = max(int(_PART * min(grid / source, 1)), 1)
+    return [_weights(source, grid, begin, min(begin + step, last)) for begin in range(first, last, step)]
 
 
 def _weights(source: int, grid: int, first: int, last: int) -> tuple[int, NDArray[np.float32]]:
