@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from rasterio.windows import Window as RasterWindow
 
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.grids import Grid, differences, require_same_grid
-from ovrs.data.sar.raster import SarRaster, decode, open_raster, opening
+from ovrs.data.sar.raster import SarRaster, check_bands, decode, measured, open_raster, opening, require_scale
 from ovrs.data.sar.upright import require_upright
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote, locate, version_of
@@ -31,8 +31,10 @@ SarInput = str | os.PathLike[str] | NDArray[np.generic]
 
 WAY_OUT = "warp it onto that grid (gdalwarp), or have that done as it is read (--sar-resample)"
 _ARRAY = "the SAR array"
-# A guess at the scale looks at so many windows along either axis, of this side [pixels].
+# A first look at a file's values: at so many windows along either axis, of this side [pixels].
 _LOOKS, _LOOK = 4, 128
+# Where these hold none, it is searched in windows of this side [pixels].
+_SEARCHED = 1024
 
 
 class Partner(ABC):
@@ -72,16 +74,13 @@ class FilePartner(Partner):
 
 
 class ArrayPartner(Partner):
-    """An array [S, H, W] in memory, decoded whole."""
+    """Values float32 [S, H, W] in memory, NaN where nothing was measured; decoded whole."""
 
-    def __init__(self, values: NDArray[np.generic], encoding: SarEncoding) -> None:
+    def __init__(self, values: NDArray[np.float32], encoding: SarEncoding) -> None:
         self.size, self.said = (values.shape[1], values.shape[2]), f"an array, {in_words(encoding)}"
         self.scale = _scale_read(encoding)
         self.version = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
-        bands = [values[band - 1].astype(np.float32) for band in encoding.bands]
-        if encoding.nodata is not None:
-            bands = [np.where(band == np.float32(encoding.nodata), np.float32(np.nan), band) for band in bands]
-        self._decoded = np.stack([decode(band, encoding, _ARRAY) for band in bands])
+        self._decoded = np.stack([decode(band, encoding, _ARRAY) for band in values])
 
     def read(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
         """See the base class."""
@@ -137,7 +136,7 @@ def in_words(encoding: SarEncoding) -> str:
     several = "s" * (len(encoding.bands) > 1)
     said = f"band{several} {','.join(map(str, encoding.bands))}, {encoding.scale}"
     if encoding.nodata is not None:
-        said += f", nodata {encoding.nodata:.17g}"
+        said += f", nodata {str(float(encoding.nodata)).removesuffix('.0')}"
     speckle = encoding.speckle
     if speckle.name == "none":
         return said
@@ -152,45 +151,72 @@ def _of_array(values: NDArray[np.generic], place: Place, options: SarOptions, ba
     own = Grid(values.shape[2], values.shape[1])
     way_out = "an array says nothing of where it lies; give one of the image's size"
     require_same_grid(Grid(place.width, place.height), own, names=(_name(place), _ARRAY), way_out=way_out)
-    chosen = options.bands or tuple(range(1, (bands or len(values)) + 1))
+    chosen = options.bands or _first_bands(range(1, len(values) + 1), bands, _ARRAY)
     if max(chosen) > len(values):
         raise InputError(f"{_ARRAY}: has no band {max(chosen)}; it has {len(values)}")
-    scale = options.scale
-    if scale is None:
-        some = values[:, :: max(own.height // 512, 1), :: max(own.width // 512, 1)].astype(np.float32)
-        scale = guessed_scale(some, values.dtype == np.uint8, _ARRAY)
-    return ArrayPartner(values, options.encoding(scale, chosen))
+    of_bytes = values.dtype == np.uint8
+    floats = np.ma.filled(values[[band - 1 for band in chosen]].astype(np.float32), np.nan)
+    if options.nodata is not None:
+        floats[floats == np.float32(options.nodata)] = np.nan
+    return ArrayPartner(floats, _encoding_for(floats, options, chosen, of_bytes, _ARRAY))
 
 
 def _encoding_of(dataset: rasterio.DatasetReader, options: SarOptions, bands: int, path: Path) -> SarEncoding:
     """Which bands of a file are read as what."""
-    chosen = options.bands
-    if chosen is None:
-        held = [band for band, kind in enumerate(dataset.colorinterp, start=1) if kind != ColorInterp.alpha]
-        chosen = tuple(range(1, bands + 1)) if bands else tuple(held)
-    if options.scale is not None:
-        return options.encoding(options.scale, chosen)
-    there = tuple(band for band in chosen if band <= dataset.count)
-    of_bytes = all(dataset.dtypes[band - 1] == "uint8" for band in there)
-    return options.encoding(guessed_scale(_glimpse(dataset, there, options, path), of_bytes, str(path)), chosen)
+    name = str(path)
+    held = [band for band, kind in enumerate(dataset.colorinterp, start=1) if kind != ColorInterp.alpha]
+    chosen = options.bands or _first_bands(held, bands, name)
+    check_bands(dataset, chosen, name)
+    of_bytes = all(dataset.dtypes[band - 1] == "uint8" for band in chosen)
+    return _encoding_for(_glimpse(dataset, chosen, options, name), options, chosen, of_bytes, name)
 
 
-def _glimpse(dataset: rasterio.DatasetReader, bands: tuple[int, ...], options: SarOptions, path: Path) -> NDArray[np.float32]:
-    """Some of the values of a file's bands, NaN where there are none: windows spread over it, so that none is read whole."""
-    side = min(_LOOK, dataset.height), min(_LOOK, dataset.width)
+def _encoding_for(
+    some: NDArray[np.float32], options: SarOptions, bands: tuple[int, ...], of_bytes: bool, name: str
+) -> SarEncoding:
+    """How bands are read of which ``some`` values [S, ...] are known: as the options say, or as these have it."""
+    encoding = options.encoding(options.scale or guessed_scale(some, of_bytes, name), bands)
+    for band in some:
+        require_scale(band, encoding, name)
+    return encoding
+
+
+def _first_bands(held: Sequence[int], bands: int, name: str) -> tuple[int, ...]:
+    """Those of the bands that are held that a model of so many reads; all where it does not say."""
+    wanted = bands or 1
+    if len(held) < wanted:
+        raise InputError(
+            f"{name}: holds {len(held)} band{'s' * (len(held) != 1)} of values, alpha apart, and {wanted} "
+            f"{'are' if wanted > 1 else 'is'} read; give a raster that has a band for each polarisation"
+        )
+    return tuple(held[:bands] if bands else held)
+
+
+def _glimpse(dataset: rasterio.DatasetReader, bands: tuple[int, ...], options: SarOptions, name: str) -> NDArray[np.float32]:
+    """Some of the values [S, N] of a file's bands, NaN where there are none: of windows spread over it, so that it is read
+    whole only in search of its first value.
+    """
+    height, width = dataset.height, dataset.width
+    side = min(_LOOK, height), min(_LOOK, width)
     rows, columns = (
         sorted({int(start) for start in np.linspace(0, full - part, _LOOKS)})
-        for full, part in zip((dataset.height, dataset.width), side, strict=True)
+        for full, part in zip((height, width), side, strict=True)
     )
-    found = []
-    with opening(str(path)):
-        for window in (RasterWindow(left, top, side[1], side[0]) for top in rows for left in columns):
-            values = dataset.read(list(bands), window=window)
-            if values.dtype.kind == "c":
-                return np.full(1, np.nan, np.float32)  # which is refused with its own words
-            values, known = values.astype(np.float32), dataset.read_masks(list(bands), window=window) > 0
-            found.append(values[known & (values != np.float32(np.nan if options.nodata is None else options.nodata))])
-    return np.concatenate(found)
+    spread = (RasterWindow(left, top, side[1], side[0]) for top in rows for left in columns)
+    every = (
+        RasterWindow(left, top, min(_SEARCHED, width - left), min(_SEARCHED, height - top))
+        for top in range(0, height, _SEARCHED)
+        for left in range(0, width, _SEARCHED)
+    )
+
+    def look(window: RasterWindow) -> NDArray[np.float32]:
+        with opening(name):
+            return measured(dataset, bands, options.nodata, window).reshape(len(bands), -1)
+
+    found = np.concatenate([look(window) for window in spread], axis=1)
+    if np.isfinite(found).any():
+        return found
+    return next((values for values in map(look, every) if np.isfinite(values).any()), found)
 
 
 def _name(place: Place) -> str:

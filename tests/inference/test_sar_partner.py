@@ -15,6 +15,7 @@ import torch
 from affine import Affine
 from pair_model import PLACE, Pairs, decibels, optical, pair, write
 from PIL import Image
+from rasterio.enums import ColorInterp
 
 from ovrs import ReadOptions, SarOptions, Segmenter, Vocabulary
 from ovrs.data.sar.grids import PairError
@@ -236,6 +237,82 @@ def test_the_scale_is_guessed_where_values_tell_it() -> None:
     for text in ("0", "1,1", "VV", ""):
         with pytest.raises(InputError, match="--sar-bands"):
             parse_sar_bands(text)
+
+
+def test_values_in_a_corner_tell_the_scale_too(tmp_path: Path) -> None:
+    power = np.full((1, 900, 900), np.nan, np.float32)
+    place = Place(900, 900)
+    with open_partner(write(tmp_path / "empty.tif", power), place, SarOptions()) as partner:
+        assert partner.scale == "db" and np.isnan(partner.read(0, 9, 0, 9)).all()
+    power[0, 200:230, 200:220] = 0.3
+    for sar in (write(tmp_path / "power.tif", power), power):
+        with (
+            pytest.raises(InputError, match="SAR values from 0.3 to 0.3 may be of several scales"),
+            open_partner(sar, place, SarOptions()),
+        ):
+            pass
+    with open_partner(write(tmp_path / "db.tif", -power), place, SarOptions()) as partner:
+        assert partner.said == "db.tif, band 1, db"
+
+
+def test_alpha_is_no_polarisation(tmp_path: Path) -> None:
+    values = np.full((2, 96, 160), 9, np.uint8)
+    values[1] = 255
+    sar, place = write(tmp_path / "s.tif", values, alpha="yes"), Place(96, 160)
+    with open_partner(sar, place, SarOptions(), 1) as partner:
+        assert partner.said == "s.tif, band 1, 8bit"
+    with (
+        pytest.raises(InputError, match="s.tif: holds 1 band of values, alpha apart, and 2 are read"),
+        open_partner(sar, place, SarOptions(), 2),
+    ):
+        pass
+    three = np.concatenate([values, values[:1] + 1])[[0, 1, 2]]
+    with rasterio.open(write(tmp_path / "t.tif", three), "r+") as file:
+        file.colorinterp = [ColorInterp.gray, ColorInterp.alpha, ColorInterp.undefined]
+    with open_partner(tmp_path / "t.tif", place, SarOptions(), 2) as partner:
+        assert partner.said == "t.tif, bands 1,3, 8bit" and (partner.read(0, 9, 0, 9)[1] == 10).all()
+
+
+@pytest.mark.parametrize("scale", [None, "db"])
+def test_a_band_that_is_not_there_is_named(tmp_path: Path, scale: Any) -> None:
+    sar = write(tmp_path / "s.tif", decibels())
+    with (
+        pytest.raises(DataError, match="s.tif: has no band 3; it has 1"),
+        open_partner(sar, Place(96, 160), SarOptions(scale, (3,))),
+    ):
+        pass
+
+
+def test_a_mask_says_what_was_not_measured() -> None:
+    place = Place(96, 160)
+    for dtype, fill, says in ((np.float32, -9999, "db"), (np.uint8, 250, "8bit")):
+        values = np.where(decibels()[0] < -14, fill, decibels()[0] if says == "db" else 9).astype(dtype)
+        masked = np.ma.masked_equal(values, fill)
+        with open_partner(masked, place, SarOptions()) as partner:
+            found = partner.read(0, 96, 0, 160)
+            assert partner.said == f"an array, band 1, {says}"
+            assert np.isnan(found[:, :, :80]).all() and np.isfinite(found[:, :, 80:]).all()
+
+
+def test_a_scene_of_sound_power_does_not_fail_on_its_calm_water(tmp_path: Path) -> None:
+    """What noise was taken off is as often below 0 as above where nothing scatters back."""
+    power = np.full((1, 96, 160), 0.1, np.float32)
+    power[:, :, :60] = np.random.default_rng(0).normal(-2e-4, 1e-3, (1, 96, 60))
+    for sar in (write(tmp_path / "s.tif", power), power):
+        with open_partner(sar, Place(96, 160), SarOptions("intensity")) as partner:
+            assert np.isnan(partner.read(0, 50, 0, 50)).mean() > 0.5
+        with (
+            pytest.raises(DataError, match="most of them below 0; give db"),
+            open_partner(write(tmp_path / "db.tif", decibels()), Place(96, 160), SarOptions("intensity")),
+        ):
+            pass
+    impossible = np.full((1, 900, 900), 5, np.uint16)
+    impossible[0, 400, 400] = 4000
+    with (
+        open_partner(write(tmp_path / "high.tif", impossible), Place(900, 900), SarOptions("8bit")) as partner,
+        pytest.raises(DataError, match="high.tif: sar.scale is 8bit, but values run from 5 to 4000"),
+    ):
+        partner.read(350, 450, 350, 450)
 
 
 # --------------------------------------------------------------------- scenes

@@ -60,7 +60,7 @@ class SarRaster:
         self._dataset = dataset
         self.height, self.width = dataset.height, dataset.width
         self._warp: Warp | None = None
-        self._check_bands()
+        check_bands(dataset, encoding.bands, name)
         if image is not None:
             self._lay_onto(image, (image_name, name), way_out)
             self.height, self.width = image.height, image.width
@@ -75,16 +75,22 @@ class SarRaster:
         reach = self.encoding.speckle.reach
         above, before = max(top - reach, 0), max(left - reach, 0)
         below, behind = min(bottom + reach, self.height), min(right + reach, self.width)
-        values = self._values(above, below, before, behind)
-        decoded = np.stack([decode(band, self.encoding, self.name) for band in values])
+        decoded = self._decoded(self._values(above, below, before, behind))
         return decoded[:, top - above : bottom - above, left - before : right - before]
 
-    def _check_bands(self) -> None:
-        for band in self.encoding.bands:
-            if not 1 <= band <= self._dataset.count:
-                raise DataError(f"{self.name}: has no band {band}; it has {self._dataset.count}")
-            if np.dtype(self._dataset.dtypes[band - 1]).kind == "c":
-                raise DataError(f"{self.name}: band {band} holds complex numbers; take their amplitude first")
+    def read_checked(self) -> NDArray[np.float32]:
+        """All of it, as :meth:`read` gives it, if its values as a whole may be of the scale that the encoding says.
+
+        Raises:
+            DataError: they cannot, or it is damaged.
+        """
+        values = self._values(0, self.height, 0, self.width)
+        for band in values:
+            require_scale(band, self.encoding, self.name)
+        return self._decoded(values)
+
+    def _decoded(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.stack([decode(band, self.encoding, self.name) for band in values])
 
     def _lay_onto(self, image: Grid, names: Sequence[str], way_out: str) -> None:
         own = Grid.of(self._dataset)
@@ -113,14 +119,34 @@ class SarRaster:
 
     def _measured(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
         """float32 [S, h, w] on the raster's own grid, NaN where it says that there are none."""
-        bands, window = list(self.encoding.bands), Window(left, top, right - left, bottom - top)
         with self._lock, opening(self.name):
-            values = self._dataset.read(bands, window=window).astype(np.float32)
-            known = self._dataset.read_masks(bands, window=window) > 0
-        if self.encoding.nodata is not None:
-            known &= values != np.float32(self.encoding.nodata)
-        values[~known] = np.nan
-        return values
+            window = Window(left, top, right - left, bottom - top)
+            return measured(self._dataset, self.encoding.bands, self.encoding.nodata, window)
+
+
+def measured(
+    dataset: rasterio.DatasetReader, bands: Sequence[int], nodata: float | None, window: Window
+) -> NDArray[np.float32]:
+    """float32 [S, h, w] as an open raster holds them, NaN where it, or ``nodata``, says that there are none."""
+    values = dataset.read(list(bands), window=window).astype(np.float32)
+    known = dataset.read_masks(list(bands), window=window) > 0
+    if nodata is not None:
+        known &= values != np.float32(nodata)
+    values[~known] = np.nan
+    return values
+
+
+def check_bands(dataset: rasterio.DatasetReader, bands: Sequence[int], name: str) -> None:
+    """Refuse bands that an open raster lacks, or that hold complex numbers.
+
+    Raises:
+        DataError: the first one.
+    """
+    for band in bands:
+        if not 1 <= band <= dataset.count:
+            raise DataError(f"{name}: has no band {band}; it has {dataset.count}")
+        if np.dtype(dataset.dtypes[band - 1]).kind == "c":
+            raise DataError(f"{name}: band {band} holds complex numbers; take their amplitude first")
 
 
 def decode(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> NDArray[np.float32]:
@@ -132,7 +158,7 @@ def decode(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> NDA
         DataError: values that cannot be of the encoding's scale.
     """
     values = np.where(np.isfinite(values), values, np.nan).astype(np.float32)
-    _refuse_other_scale(values, encoding, name)
+    _refuse_impossible(values, encoding, name)
     if encoding.scale == "8bit":
         return encoding.speckle(values)
     if encoding.scale == "db":
@@ -147,18 +173,36 @@ def decode(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> NDA
     return np.asarray(10.0 * np.log10(filtered), dtype=np.float32)
 
 
-def _refuse_other_scale(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> None:
+def require_scale(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> None:
+    """Refuse the values of a raster, or a fair part of them, that cannot be of the encoding's scale; NaN says nothing.
+
+    Calm water has as many values below 0 as above once a product's noise was taken off, so that a small part may have none
+    above where the raster is sound.
+
+    Raises:
+        DataError: they are of another one.
+    """
+    _refuse_impossible(values, encoding, name)
+    known = values[np.isfinite(values)]
+    if encoding.scale in ("amplitude", "intensity") and known.size and float((known < 0).mean()) > 0.5:
+        raise DataError(f"{_held(known, encoding, name)}, most of them below 0; give db")
+
+
+def _refuse_impossible(values: NDArray[np.float32], encoding: SarEncoding, name: str) -> None:
     known = values[np.isfinite(values)]
     if not known.size:
         return
-    least, most = float(known.min()), float(known.max())
-    held = f"{name}: sar.scale is {encoding.scale}, but values run from {least:g} to {most:g}"
-    if encoding.scale == "8bit" and (least < 0 or most > 255):
-        raise DataError(f"{held}, beyond 0..255; give amplitude, intensity or db")
-    if encoding.scale == "db" and (least < -_DECIBELS or most > _DECIBELS):
-        raise DataError(f"{held}; give amplitude or intensity, 8bit for a stretched picture, or nodata for a value that fills")
-    if encoding.scale in ("amplitude", "intensity") and float((known < 0).mean()) > 0.5:
-        raise DataError(f"{held}, most of them below 0; give db")
+    if encoding.scale == "8bit" and (known.min() < 0 or known.max() > 255):
+        raise DataError(f"{_held(known, encoding, name)}, beyond 0..255; give amplitude, intensity or db")
+    if encoding.scale == "db" and abs(known).max() > _DECIBELS:
+        raise DataError(
+            f"{_held(known, encoding, name)}; give amplitude or intensity, 8bit for a stretched picture, or nodata for a value "
+            "that fills"
+        )
+
+
+def _held(known: NDArray[np.float32], encoding: SarEncoding, name: str) -> str:
+    return f"{name}: sar.scale is {encoding.scale}, but values run from {known.min():g} to {known.max():g}"
 
 
 def read_sar(paths: Sequence[str], encoding: SarEncoding, *, image: str, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -179,7 +223,7 @@ def read_sar(paths: Sequence[str], encoding: SarEncoding, *, image: str, size: t
         with open_raster(path) as dataset:
             placed = Grid.of(dataset).transform is not None
             grid = _grid_of(image, size) if placed else Grid(size[1], size[0])
-            parts.append(SarRaster(dataset, encoding, name=path, image=grid, image_name=image).read())
+            parts.append(SarRaster(dataset, encoding, name=path, image=grid, image_name=image).read_checked())
     return np.concatenate(parts)
 
 
