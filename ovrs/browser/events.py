@@ -117,6 +117,10 @@ class Events:
         vocabulary = Vocabulary.preset(name)
         return words_of(vocabulary), False, ", ".join(vocabulary.background.words)
 
+    def take_away(self) -> tuple[None, str, bool, str]:
+        """Another image was uploaded, or none is left: what was beside the one before does not belong to it."""
+        return None, GUESSED, False, ""
+
     def choose_example(self, event: gr.SelectData) -> tuple[str, str, bool, str | None, str, bool, str]:
         """An example was chosen; it is drawn where it is not there (any more). What was another image's is taken away."""
         example = self.gallery.examples[int(event.index)]

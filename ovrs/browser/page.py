@@ -22,6 +22,8 @@ from ovrs.vocabulary_files import presets
 
 HERE = Path(__file__).parent
 FILE_TYPES = [".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp"]
+# A SAR partner is no WebP (see ovrs.data.sar.raster.DRIVERS).
+SAR_TYPES = [each for each in FILE_TYPES if each != ".webp"]
 DEFAULT_OPACITY = 55
 
 
@@ -67,6 +69,9 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
             event(plainly(run, guests), inputs, outputs, api_visibility="private", **more)
 
         on(upload.change, does.show_image, [upload, bands], [sheet, *shown], show_progress="hidden")
+        # Of what a guest does to the image, not of an example, which brings its own.
+        for event in (upload.upload, upload.clear, upload.delete):
+            on(event, does.take_away, None, [sar, scale, resample, description], show_progress="hidden")
         filled = [upload, words, sentence, sar, scale, resample, description]
         on(examples.select, does.choose_example, None, filled, show_progress="hidden")
         # `input` is sent twice for a click; the second answer would overwrite what was typed after the first.
@@ -127,7 +132,7 @@ def _image_controls(gallery: Gallery) -> tuple[gr.File, gr.Gallery]:
 def _controls_beside(segmenter: Segmenter) -> tuple[gr.File, gr.Dropdown, gr.Checkbox, gr.Textbox]:
     """Of what only some models read; not shown where the model does not."""
     radar, told = segmenter.reads_sar, segmenter.reads_descriptions
-    sar = gr.File(label="SAR partner, on the same grid", file_types=FILE_TYPES, height=90, elem_id="sar", visible=radar)
+    sar = gr.File(label="SAR partner, on the same grid", file_types=SAR_TYPES, height=90, elem_id="sar", visible=radar)
     scale = gr.Dropdown([GUESSED, *SCALES], value=GUESSED, label="SAR values", elem_id="scale", visible=radar)
     resample = gr.Checkbox(label="Lay SAR onto the image's grid", elem_id="resample", visible=radar)
     description = gr.Textbox(
