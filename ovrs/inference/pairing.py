@@ -127,7 +127,10 @@ def _partner_of(source: Source, files: dict[Path, str]) -> Path:
         if len(same) == 1:
             return same[0]
         if same:
-            raise InputError(f"{source.path}: {same[0]} and {same[1]} may both be its SAR partner (--sar); name one of them")
+            raise InputError(
+                f"{source.path}: {same[0]} and {same[1]} may both be its SAR partner (--sar); name one of them, or stack them "
+                f"where they are two polarisations: rio stack {same[0].name} {same[1].name} -o {_name(source.stem)}_sar.tif"
+            )
     folders = ", ".join(sorted({str(path.parent) for path in files})[:3])
     raise InputError(
         f"{source.path}: no SAR partner called {_name(source.stem)!r} among {len(files)} files in {folders} (--sar)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from ovrs.errors import InputError
 
 # What a map is made from: the image and its SAR partner, or one of them alone.
 Modalities = Literal["both", "optical", "sar"]
-MODALITIES: tuple[Modalities, ...] = get_args(Modalities)
 _SAY = "say which they are: --sar-scale amplitude, intensity or db (8bit for a stretched picture)"
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from click.testing import CliRunner
 from pair_model import decibels, optical, write
+from rasterio.rio.main import main_group
 
 from ovrs.errors import InputError
 from ovrs.inference.pairing import with_partners
@@ -59,3 +62,18 @@ def test_one_file_may_hold_both_in_bands_of_its_own(tmp_path: Path) -> None:
     assert paired([stack], [stack], bands=(4,)) == {"stack.tif": "stack.tif"}
     with pytest.raises(InputError, match="named as an image"):
         paired([stack], [stack], bands=(1,))
+
+
+def test_polarisations_in_files_of_their_own_are_to_be_stacked(tmp_path: Path) -> None:
+    """As the message says, and then they are one partner."""
+    image, files = write(tmp_path / "town.tif", optical()), [tmp_path / "town_vv.tif", tmp_path / "town_vh.tif"]
+    for number, file in enumerate(files):
+        write(file, decibels() - number)
+    with pytest.raises(InputError, match=r"or stack them .*: rio stack town_vv.tif town_vh.tif -o town_sar.tif"):
+        paired([image], files)
+    stacked = tmp_path / "town_sar.tif"
+    told = CliRunner().invoke(main_group, ["stack", *map(str, files), "-o", str(stacked)])
+    assert told.exit_code == 0, told.output
+    assert paired([image], [stacked]) == {"town.tif": "town_sar.tif"}
+    with rasterio.open(stacked) as file:
+        assert file.count == 2 and (file.read(2) == file.read(1) - 1).all()

@@ -6,7 +6,7 @@ import sys
 import tracemalloc
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from ovrs.inference.pairing import with_partners
 from ovrs.inference.partner import open_partner
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.resampling import Window, resampled
-from ovrs.inference.sar_options import MODALITIES, guessed_scale, parse_sar_bands
+from ovrs.inference.sar_options import Modalities, guessed_scale, parse_sar_bands
 from ovrs.inference.segmented import Place
 from ovrs.inference.sentence import Sentence
 from ovrs.inference.sources import list_sources
@@ -121,7 +121,7 @@ def test_one_of_the_two_may_be_read_alone(tmp_path: Path) -> None:
     values = decibels()
     values[:, :, 150:] = np.nan
     write(sar, values)
-    found = {how: Segmenter(Pairs()).segment(image, WORDS, sar=sar, modalities=how) for how in MODALITIES}
+    found = {how: Segmenter(Pairs()).segment(image, WORDS, sar=sar, modalities=how) for how in get_args(Modalities)}
     assert (found["sar"].labels[:, 150:] == 255).all() and (found["sar"].labels[:, :150] == found["both"].labels[:, :150]).all()
     plain = Segmenter(Pairs()).segment(image, WORDS)
     assert np.array_equal(found["optical"].labels, plain.labels) and not np.array_equal(plain.labels, found["both"].labels)
