@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ovrs.errors import DataError
+from ovrs.errors import DataError, VocabularyError
+from ovrs.vocabulary import MAX_DESCRIPTION, cleaned
 
-# Longer than any text encoder reads.
-MOST_CHARACTERS = 5_000
 LINES_SUFFIX = ".jsonl"
 TEXT_SUFFIX = ".txt"
 
@@ -45,10 +44,11 @@ def read_lines(path: Path) -> dict[str, str]:
     """What is said of each image by its name, with or without suffix: a line ``{"image": ..., "description": ...}`` each.
 
     Raises:
-        DataError: the file cannot be read, a line is no such object, or an image is described twice.
+        DataError: the file cannot be read, a line is no such object, a description says too much or holds what cannot be
+            shown, or an image is described twice.
     """
     said: dict[str, str] = {}
-    for number, line in enumerate(_text_of(path).splitlines(), 1):
+    for number, line in enumerate(_text_of(path).split("\n"), 1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
@@ -61,7 +61,7 @@ def read_lines(path: Path) -> dict[str, str]:
         name = Path(entry["image"]).name
         if name in said:
             raise DataError(f"{place}: {name!r} is described a second time; give each image one line")
-        said[name] = cleaned(entry["description"], place)
+        said[name] = _cleaned(entry["description"], place)
     return said
 
 
@@ -69,23 +69,19 @@ def read_caption(entry: dict) -> str | None:
     """What is said of an image, in one line; "" for nothing, None where the data set has no descriptions.
 
     Raises:
-        DataError: its file cannot be read, or says too much.
+        DataError: its file cannot be read, says too much, or holds what cannot be shown.
     """
     if not (file := entry.get("description_file_name")):
         return entry.get("description", file)
-    return cleaned(_text_of(Path(file)), file)
+    return _cleaned(_text_of(Path(file)), file)
 
 
-def cleaned(text: str, place: str) -> str:
-    """A text with single spaces.
-
-    Raises:
-        DataError: it is longer than any encoder reads; ``place`` says whose it is.
-    """
-    text = " ".join(text.split())
-    if len(text) > MOST_CHARACTERS:
-        raise DataError(f"{place}: says {len(text):,} characters of its image; {MOST_CHARACTERS:,} are allowed")
-    return text
+def _cleaned(text: str, place: str) -> str:
+    """A text as a vocabulary takes it; ``place`` says whose it is."""
+    try:
+        return cleaned(text, place, MAX_DESCRIPTION)
+    except VocabularyError as error:
+        raise DataError(str(error)) from error
 
 
 def _text_of(path: Path) -> str:

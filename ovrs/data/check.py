@@ -137,7 +137,6 @@ class DataCheck:
 def check_data(cfg: CfgNode) -> list[DataCheck | ReferenceCheck]:
     """Look at every image and mask of ``DATASETS.TRAIN`` and ``DATASETS.TEST``, in ``DATALOADER.NUM_WORKERS`` processes.
 
-
     Of procedural scenes only a few are looked at. Problems are gathered, not raised.
 
     Raises:

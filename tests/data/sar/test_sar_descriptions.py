@@ -7,6 +7,7 @@ from sar_pairs import configured, described, samples
 
 from ovrs.data.catalog import list_entries
 from ovrs.errors import DataError
+from ovrs.vocabulary import MAX_DESCRIPTION, Vocabulary
 
 
 def test_descriptions_may_be_json_lines(pairs):
@@ -26,7 +27,8 @@ def test_descriptions_may_be_json_lines(pairs):
             "'a.png' is described a second",
         ),
         ('{"image": "z.png", "description": "x"}', "said.jsonl: describes none of the 3 images, such as .*a.png"),
-        ('{"image": "a.png", "description": "' + "x" * 6000 + '"}', "says 6,000 characters of its image; 5,000 are allowed"),
+        ('{"image": "a.png", "description": "' + "x" * 6000 + '"}', "line 1: 'xxx.*' has 6,000 characters; 4,000 are allowed"),
+        ('{"image": "a.png", "description": "a river\\u007f town"}', r"line 1: 'a river\\x7f town' holds U\+007F"),
         ("", "describes none of the 3 images"),
     ],
 )
@@ -35,6 +37,25 @@ def test_descriptions_that_cannot_work_are_named(pairs, text, message):
     described(pairs, split={"descriptions": "said.jsonl"})
     with pytest.raises(DataError, match=message):
         list_entries("pairs_train")
+
+
+def test_a_description_in_a_file_is_held_to_what_a_vocabulary_takes(pairs):
+    cfg = configured(described(pairs))
+    (pairs / "texts/a.txt").write_text("x" * MAX_DESCRIPTION)
+    sample, *_ = samples(cfg)
+    assert Vocabulary.parse("water").with_description(sample["description"]).description == "x" * MAX_DESCRIPTION
+    for text, message in (("x" * (MAX_DESCRIPTION + 1), "a.txt: .* has 4,001 characters"), ("a\x1b[1m", r"a.txt: .*U\+001B")):
+        (pairs / "texts/a.txt").write_text(text)
+        with pytest.raises(DataError, match=message):
+            samples(cfg)
+
+
+def test_only_the_end_of_a_line_ends_it(pairs):
+    """JSON may hold what other readers of lines take for their end."""
+    text = '{"image": "a.png", "description": "A river\u2028town."}\r\n{"image": "b.png", "description": "A\x85field."}\n'
+    (pairs / "said.jsonl").write_bytes(text.encode())
+    cfg = configured(described(pairs, split={"descriptions": "said.jsonl"}))
+    assert [sample["description"] for sample in samples(cfg)] == ["A river town.", "A field.", ""]
 
 
 def test_a_missing_place_of_descriptions_is_named(pairs):
