@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ovrs.data.augmentation import QuarterTurnTransform
+from ovrs.data.sar.encoding import LEAST_KNOWN
 
 _EXACT = (CropTransform, HFlipTransform, VFlipTransform, QuarterTurnTransform)
 _PHOTOMETRIC = (BlendTransform, T.ColorTransform, NoOpTransform)
@@ -26,7 +27,8 @@ _PHOTOMETRIC = (BlendTransform, T.ColorTransform, NoOpTransform)
 def moved_as_image(sar: NDArray[np.float32], transforms: Transform) -> NDArray[np.float32]:
     """SAR float32 [S, H, W] after what was done to an image [H, W, 3] of its size: float32 [S, H', W'].
 
-    Resizing is bilinear with the image's own kernel, which widens where it shrinks; beyond the edge there is NaN.
+    Resizing is bilinear with the image's own kernel, which widens where it shrinks. Values that are NaN count for nothing;
+    where more than half of a value would be made of them, and beyond the edge, there is NaN.
 
     Raises:
         NotImplementedError: a transform of which nobody has said what it does to SAR.
@@ -50,5 +52,14 @@ def _resized(pixels: NDArray[np.float32], height: int, width: int) -> NDArray[np
     if pixels.shape[:2] == (height, width):
         return pixels
     bands = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
-    resized = [np.asarray(Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR)) for band in bands]
-    return np.stack(resized, axis=-1)
+    return np.stack([_band_resized(band, height, width) for band in bands], axis=-1)
+
+
+def _band_resized(band: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    known = np.isfinite(band)
+    parts = [np.where(known, band, np.float32(0)), *([] if known.all() else [known.astype(np.float32)])]
+    total, *shares = (np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.BILINEAR)) for part in parts)
+    if not shares:
+        return total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(shares[0] >= LEAST_KNOWN, total / shares[0], np.float32(np.nan))

@@ -9,6 +9,7 @@ from PIL import Image
 from ovrs.data.augmentation import QuarterTurnTransform, build_augmentations
 from ovrs.data.crops import RandomSquareCrop
 from ovrs.data.sar.geometry import moved_as_image
+from ovrs.inference.resampling import Window, resampled
 
 
 @pytest.fixture
@@ -49,6 +50,22 @@ def test_nothing_is_made_up_where_nothing_was_measured(sar):
     sar[:, :, :4] = np.nan
     found = moved_as_image(sar, T.ResizeTransform(12, 16, 24, 32))
     assert np.isnan(found[:, :, :7]).all() and np.isfinite(found[:, :, 10:]).all()
+
+
+@pytest.mark.parametrize("size", [(16, 24), (32, 48), (80, 120)])
+def test_gaps_grow_no_more_than_where_a_scene_is_read(size):
+    """The means of training leave out what was not measured as those of use do, and keep its area."""
+    values = np.full((1, 64, 96), -10, np.float32)
+    values[0, :, 48:] = -20
+    values[0, 20:36, 40:56] = np.nan
+    found = moved_as_image(values, T.ResizeTransform(64, 96, *size))
+    used = resampled(
+        lambda top, bottom, left, right: values[:, top:bottom, left:right], (64, 96), size, Window(0, size[0], 0, size[1])
+    )
+    pixels = size[0] * size[1] / (64 * 96)
+    assert abs(np.isnan(found).sum() / pixels - 256) < 40
+    assert (np.isnan(found) == np.isnan(used)).mean() > 0.98
+    assert np.nanmin(found) >= -20.001 and np.nanmax(found) <= -9.999
 
 
 def test_a_whole_recipe_keeps_image_and_sar_together():
