@@ -17,7 +17,7 @@ from rasterio.windows import Window as RasterWindow
 
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.grids import Grid, differences, require_same_grid
-from ovrs.data.sar.raster import SarRaster, check_bands, decode, measured, open_raster, opening, require_scale
+from ovrs.data.sar.raster import SarRaster, check_bands, decode, grid_of_image, measured, open_raster, opening, require_scale
 from ovrs.data.sar.upright import require_upright
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote, locate, version_of
@@ -96,7 +96,7 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
 
     Raises:
         PairError: it lies on another grid, and is not to be resampled or cannot be; what differs is named. Or one of the two
-            is stored turned.
+            is stored turned, or in a sensor's own geometry.
         InputError: it is of a kind that is not read, its scale cannot be told, or it has other bands than the model reads.
         DataError: the file is missing or damaged, or its values are of another scale.
     """
@@ -107,6 +107,8 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
         )
     if isinstance(place.path, Path):
         require_upright(place.path)
+        if place.transform is None:
+            grid_of_image(str(place.path), (place.height, place.width))
     if isinstance(sar, np.ndarray):
         yield _of_array(sar, place, options, bands)
         return

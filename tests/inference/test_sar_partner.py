@@ -15,6 +15,7 @@ import torch
 from affine import Affine
 from pair_model import PLACE, Pairs, decibels, optical, pair, write
 from PIL import Image
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 
 from ovrs import ReadOptions, SarOptions, Segmenter, Vocabulary
@@ -178,6 +179,16 @@ def test_a_picture_stored_turned_is_refused_as_one_of_a_pair(tmp_path: Path, ori
         with pytest.raises(PairError, match=f"{turned}.png: its EXIF tag"):
             with_partners(sources, [str(files["sar"])], ReadOptions())
     Segmenter(Pairs()).segment(files["image"], WORDS)  # alone it is read upright
+
+
+@pytest.mark.parametrize("raw", [0, 1])
+def test_a_scene_in_the_sensors_own_geometry_is_refused_as_one_of_a_pair(tmp_path: Path, raw: int) -> None:
+    files = pair(tmp_path)
+    corners = [(y, x, 15 + x / 1000, 45 - y / 1000) for y in (0, 96) for x in (0, 160)]
+    placed = {"gcps": [GroundControlPoint(*corner) for corner in corners], "crs": "EPSG:4326", "transform": None}
+    write(files[raw], (optical(), decibels())[raw], **placed)
+    with pytest.raises(PairError, match="town.tif: only ground control points .* terrain-correct it first"):
+        Segmenter(Pairs()).segment(files[0], WORDS, sar=files[1])
 
 
 def test_it_is_resampled_only_if_asked(tmp_path: Path) -> None:

@@ -32,8 +32,18 @@ class Grid:
 
     @classmethod
     def of(cls, dataset: rasterio.DatasetReader) -> Grid:
-        """The grid of an open raster."""
+        """The grid of an open raster.
+
+        Raises:
+            PairError: it has no grid on the ground yet: ground control points or polynomials alone say where its pixels lie.
+        """
         placed = dataset.transform if dataset.transform != Affine.identity() else None
+        if placed is None and (dataset.gcps[0] or dataset.rpcs is not None):
+            by = "ground control points (GCPs)" if dataset.gcps[0] else "rational polynomials (RPCs)"
+            raise PairError(
+                f"{dataset.name}: only {by} say where it lies, as of a scene in the sensor's own geometry, and the size says "
+                "nothing of that; terrain-correct it first (gdalwarp, SNAP)"
+            )
         return cls(dataset.width, dataset.height, dataset.crs if placed is not None else None, placed)
 
     @property

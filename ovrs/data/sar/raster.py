@@ -17,7 +17,7 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, Ra
 from rasterio.windows import Window
 
 from ovrs.data.sar.encoding import SarEncoding
-from ovrs.data.sar.grids import Grid, require_places, require_same_grid
+from ovrs.data.sar.grids import Grid, PairError, require_places, require_same_grid
 from ovrs.data.sar.warping import Warp
 from ovrs.errors import DataError
 
@@ -222,7 +222,7 @@ def read_sar(paths: Sequence[str], encoding: SarEncoding, *, image: str, size: t
     for path in paths:
         with open_raster(path) as dataset:
             placed = Grid.of(dataset).transform is not None
-            grid = _grid_of(image, size) if placed else Grid(size[1], size[0])
+            grid = grid_of_image(image, size) if placed else Grid(size[1], size[0])
             parts.append(SarRaster(dataset, encoding, name=path, image=grid, image_name=image).read_checked())
     return np.concatenate(parts)
 
@@ -273,11 +273,17 @@ def opening(name: str) -> Iterator[None]:
         raise DataError(f"{name}: not readable as a raster: {error.__cause__ or error}") from error
 
 
-def _grid_of(path: str, size: tuple[int, int]) -> Grid:
-    """The grid of an image file of a size [height, width]; size alone where the file says nothing of where it lies."""
+def grid_of_image(path: str, size: tuple[int, int]) -> Grid:
+    """The grid of an image file of a size [height, width]; size alone where the file says nothing of where it lies.
+
+    Raises:
+        PairError: only control points or polynomials say where it lies.
+    """
     try:
         with open_raster(path) as dataset:
             grid = Grid.of(dataset)
+    except PairError:
+        raise
     except DataError:
         return Grid(size[1], size[0])
     return Grid(size[1], size[0], grid.crs, grid.transform)

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from rasterio import warp
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.rpc import RPC
 from sar_rasters import PLACE, UTM33, write_raster
 
 from ovrs.data.sar import warping
@@ -188,6 +191,26 @@ def test_a_pair_in_two_crs_is_brought_to_one(tmp_path):
         read_sar([path], SarEncoding("db"), image=image, size=(30, 30))
     found = read_sar([path], SarEncoding("db", resample=True), image=image, size=(30, 30))
     assert found.shape == (1, 30, 30) and np.allclose(found, -12.0)
+
+
+@pytest.mark.parametrize("way", ["gcps", "rpcs"])
+def test_a_scene_in_the_sensors_own_geometry_is_refused(tmp_path, way):
+    """Its size may be the image's, and its pixels lie elsewhere."""
+    corners = [(0, 0, 14.9, 45.2), (0, 30, 15.1, 45.2), (30, 0, 14.9, 45.1), (30, 30, 15.1, 45.1)]
+    image = write_raster(tmp_path / "optical.tif", np.zeros((3, 30, 30), np.uint8), UTM33, PLACE)
+    path = write_raster(tmp_path / "sar.tif", np.full((1, 30, 30), -9, np.float32))
+    with rasterio.open(path, "r+") as file:
+        if way == "gcps":
+            file.gcps = ([GroundControlPoint(*corner) for corner in corners], "EPSG:4326")
+        else:
+            ones = [1.0] + [0.0] * 19
+            file.rpcs = RPC(0, 1, 45, 0.1, ones, ones, 15, 15, 15, 0.1, ones, ones, 15, 15)
+    for resample in (False, True):
+        with pytest.raises(PairError, match="sar.tif: only .* say where it lies.*terrain-correct it first"):
+            read_sar([path], SarEncoding("db", resample=resample), image=image, size=(30, 30))
+    flat = write_raster(tmp_path / "flat.tif", np.full((1, 30, 30), -9, np.float32), UTM33, PLACE)
+    with pytest.raises(PairError, match="sar.tif: only"):
+        read_sar([flat], SarEncoding("db"), image=path, size=(30, 30))
 
 
 @pytest.mark.parametrize("crs", [UTM33, "EPSG:4326", "EPSG:3035"])
