@@ -22,6 +22,8 @@ _OF_SAR = (
     "looks",
     "compare_modalities",
 )
+# The options that are the settings of a speckle filter.
+_SPECKLE = {"name": "--speckle", "window": "--speckle-window", "looks": "--looks"}
 
 
 def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,20 +68,19 @@ def sar_options(args: argparse.Namespace) -> SarOptions:
     Raises:
         InputError: bands or a filter that there cannot be, or what belongs to a partner without one.
     """
-    from ovrs.data.sar.speckle import Speckle
+    from ovrs.data.sar.speckle import Speckle, SpeckleError
     from ovrs.inference.sar_options import SarOptions, parse_sar_bands
 
     if not args.sar:
         _refuse_alone(args)
     elif not args.input:
         raise InputError("--sar is the partner of an image; name the image by --input")
-    window, looks = 5 if args.speckle_window is None else args.speckle_window, 1.0 if args.looks is None else args.looks
-    if not (3 <= window <= 63 and window % 2):
-        raise InputError(f"--speckle-window {window}: give its side in pixels, odd, of 3..63")
-    if not 0 < looks < float("inf"):
-        raise InputError(f"--looks {looks:g}: give the equivalent number of looks, above 0")
     bands = None if args.sar_bands is None else parse_sar_bands(args.sar_bands)
-    speckle = Speckle(args.speckle or "none", window, looks)
+    given = {"name": args.speckle, "window": args.speckle_window, "looks": args.looks}
+    try:
+        speckle = Speckle(**{setting: value for setting, value in given.items() if value is not None})
+    except SpeckleError as error:
+        raise InputError(f"{_SPECKLE[error.setting]} {error.value}: {error.wanted}") from error
     return SarOptions(args.sar_scale, bands, speckle, args.sar_nodata, args.sar_resample)
 
 

@@ -44,7 +44,8 @@ class SarOptions:
             raise InputError(f"SAR values of scale {self.scale!r}: there are {', '.join(SCALES)}")
         if self.bands is not None and (not self.bands or min(self.bands) < 1 or len(set(self.bands)) < len(self.bands)):
             raise InputError(f"SAR bands {self.bands}: give different ones, from 1")
-        self._check_filter(self.scale)
+        if self.scale is not None:
+            self.speckle.require_known_scale(self.scale)
 
     def encoding(self, scale: Scale, bands: tuple[int, ...]) -> SarEncoding:
         """The same for a raster of a known scale.
@@ -52,15 +53,7 @@ class SarOptions:
         Raises:
             InputError: a speckle filter that needs to know what values of eight bits are.
         """
-        self._check_filter(scale)
         return SarEncoding(scale, bands, (), self.speckle, self.nodata, self.resample)
-
-    def _check_filter(self, scale: Scale | None) -> None:
-        if scale == "8bit" and self.speckle.name not in ("none", "boxcar"):
-            raise InputError(
-                f"the speckle filter {self.speckle.name} needs to know what SAR values are, and these are of eight bits by a "
-                "stretch that nobody knows; choose none or boxcar"
-            )
 
 
 def guessed_scale(values: NDArray[np.float32], of_bytes: bool, name: str) -> Scale:

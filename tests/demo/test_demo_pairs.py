@@ -99,7 +99,7 @@ def test_how_sar_is_read(run: Run, tmp_path: Path) -> None:
     say = ("--sar-scale", "intensity", "--sar-bands", "2", "--speckle", "lee", "--looks", "4", "--sar-nodata", "0")
     assert run("--input", image, "--sar", sar, *say, *WORDS) == 0
     with rasterio.open(tmp_path / "out" / "town.classes.tif") as file:
-        assert file.tags()["SAR"] == "two.tif, band 2, intensity, speckle filter lee of 5 pixels for 4 looks"
+        assert file.tags()["SAR"] == "two.tif, band 2, intensity, nodata 0, speckle filter lee of 5 pixels for 4 looks"
         assert (file.read(1)[:, :78] == 0).all() and (file.read(1)[:, 82:] == 1).all()
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from ovrs.data.refused import RefusedError, refuse_unknown
 from ovrs.data.sar.encoding import SCALES, SarEncoding
-from ovrs.data.sar.speckle import SPECKLE_FILTERS, Speckle
+from ovrs.data.sar.speckle import Speckle, SpeckleError
 
 _KEYS = {"scale", "bands", "polarisations", "filter", "window", "looks", "nodata", "resample"}
+# Where the settings of a speckle filter stand.
+_SPECKLE = {"name": "sar.filter", "window": "sar.window", "looks": "sar.looks"}
 _MOST_BANDS = 64
 
 
@@ -50,16 +52,12 @@ def check_channels(encoding: SarEncoding, files: int) -> None:
 
 
 def _speckle(entry: dict[str, Any], scale: str) -> Speckle:
-    name, window, looks = entry.get("filter", "none"), entry.get("window", 5), entry.get("looks", 1.0)
-    if name not in SPECKLE_FILTERS:
-        raise RefusedError("sar.filter", name, f"choose {', '.join(SPECKLE_FILTERS)}")
-    if scale == "8bit" and name not in ("none", "boxcar"):
-        raise RefusedError("sar.filter", name, "it needs to know what values are, and scale is 8bit; choose none or boxcar")
-    if type(window) is not int or window < 3 or window % 2 == 0 or window > 63:
-        raise RefusedError("sar.window", window, "give its side in pixels, odd, of 3..63")
-    if not _is_number(looks) or looks <= 0:
-        raise RefusedError("sar.looks", looks, "give the equivalent number of looks, above 0")
-    return Speckle(name, window, float(looks))
+    try:
+        speckle = Speckle(entry.get("filter", "none"), entry.get("window", 5), entry.get("looks", 1.0))
+        speckle.require_known_scale(scale)
+    except SpeckleError as error:
+        raise RefusedError(_SPECKLE[error.setting], error.value, error.wanted) from error
+    return speckle
 
 
 def _bands(entry: object) -> tuple[int, ...]:

@@ -27,6 +27,9 @@ class SarEncoding:
         speckle: the filter.
         nodata: the value that stands for no measurement, besides what a file itself declares.
         resample: bring a raster that lies on another grid than its image onto that one, instead of refusing it.
+
+    Raises:
+        SpeckleError: the filter needs to know more of the values than the scale says.
     """
 
     scale: Scale
@@ -35,3 +38,6 @@ class SarEncoding:
     speckle: Speckle = UNFILTERED
     nodata: float | None = None
     resample: bool = False
+
+    def __post_init__(self) -> None:
+        self.speckle.require_known_scale(self.scale)

@@ -12,11 +12,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ovrs.errors import InputError
+
 SPECKLE_FILTERS = ("none", "boxcar", "lee", "refined_lee")
 
 # The window of the refined Lee filter, and how far from its middle the nine 3 x 3 means lie that find an edge [pixels].
 REFINED_WINDOW = 7
 _STEP = 2
+
+
+class SpeckleError(InputError):
+    """A setting of a speckle filter that cannot work.
+
+    Attributes:
+        setting: ``name``, ``window`` or ``looks``, as :class:`Speckle` calls it.
+        value: what it is.
+        wanted: what it may be.
+    """
+
+    def __init__(self, setting: str, value: object, wanted: str) -> None:
+        super().__init__(f"speckle filter: {setting} is {value!r}; {wanted}")
+        self.setting, self.value, self.wanted = setting, value, wanted
 
 
 @dataclass(frozen=True)
@@ -27,13 +43,34 @@ class Speckle:
         name: one of ``SPECKLE_FILTERS``: ``boxcar`` is the mean of the window; ``lee`` weighs that mean against the pixel by
             how much more the window varies than speckle does (Lee, 1980); ``refined_lee`` does so in the half of a window of
             7 pixels that lies along the edge on the pixel's side (Lee, 1981).
-        window: side in pixels, odd; ``refined_lee`` has its own.
+        window: side in pixels, odd, of 3..63; ``refined_lee`` has its own.
         looks: equivalent number of looks, above 0: speckle has a variance of 1 / looks of the squared mean.
+
+    Raises:
+        SpeckleError: another name, window or number of looks.
     """
 
     name: str = "none"
     window: int = 5
     looks: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.name not in SPECKLE_FILTERS:
+            raise SpeckleError("name", self.name, f"choose {', '.join(SPECKLE_FILTERS)}")
+        if type(self.window) is not int or not 3 <= self.window <= 63 or self.window % 2 == 0:
+            raise SpeckleError("window", self.window, "give its side in pixels, odd, of 3..63")
+        if not isinstance(self.looks, int | float) or isinstance(self.looks, bool) or not 0 < self.looks < float("inf"):
+            raise SpeckleError("looks", self.looks, "give the equivalent number of looks, above 0")
+
+    def require_known_scale(self, scale: str) -> None:
+        """Refuse to be used on values of a scale that says nothing of the power.
+
+        Raises:
+            SpeckleError: a filter that needs the power, on ``8bit``.
+        """
+        if scale == "8bit" and self.name not in ("none", "boxcar"):
+            wanted = "it needs to know what values are, and those of 8bit are stretched by a rule that nobody knows"
+            raise SpeckleError("name", self.name, f"{wanted}; choose none or boxcar")
 
     @property
     def reach(self) -> int:

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.speckle import SPECKLE_FILTERS, Speckle, half_windows
+from ovrs.errors import InputError
+from ovrs.inference.sar_options import SarOptions
 
 
 @pytest.fixture
@@ -99,3 +102,25 @@ def test_filters_calm_even_ground_and_keep_its_mean():
         calm = Speckle(name, 7, 4.0)(flat)
         assert calm.std() < 0.5 * flat.std(), name
         assert abs(calm.mean() / flat.mean() - 1) < 0.03, name
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "frost"}, "name is 'frost'; choose none, boxcar, lee, refined_lee"),
+        *(({"window": window}, f"window is {window}; .* odd, of 3..63") for window in (1, 4, 65, 5.0, True)),
+        *(({"looks": looks}, f"looks is {looks!r}; .* above 0") for looks in (0, -1.0, float("inf"), float("nan"), "4", True)),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        Speckle(**{"name": "lee", **settings})
+
+
+@pytest.mark.parametrize("read_as", [SarEncoding, SarOptions])
+def test_eight_bits_say_too_little_for_a_filter_that_weighs(read_as):
+    for name in ("lee", "refined_lee"):
+        with pytest.raises(InputError, match=f"name is '{name}'; .*choose none or boxcar"):
+            read_as("8bit", speckle=Speckle(name))
+    for name in ("none", "boxcar"):
+        assert read_as("8bit", speckle=Speckle(name)).speckle.name == name
