@@ -71,6 +71,8 @@ def should_train(name, path):
         read = ".visual." in name
         if path.stem in WITHOUT_WORDS:  # nothing reads the embeddings of patches
             read = read and not name.endswith(("visual.proj", "ln_post.weight", "ln_post.bias"))
+        if path == MINI:  # no level is read behind the last block, and the dense path leaves its attention out
+            read = read and not name.endswith(("resblocks.3.attn.q_proj_weight", "resblocks.3.attn.k_proj_weight"))
         return read
     return not name.startswith("scene_encoder.")
 
