@@ -17,58 +17,32 @@ Result: SWJTU_VL_split/{train,val}/{imgs,sar,D2masks,texts}.
 
 from __future__ import annotations
 
-import argparse
-import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ovrs.data.preparation.command import command, whole
-from ovrs.data.preparation.labels import from_indices
-from ovrs.data.preparation.recipe import Pair, Recipe, drawn_split, paired, require
+from ovrs.data.preparation.drawn_pairs import drawn_pairs_command
+from ovrs.data.preparation.recipe import Pair, paired, require
 from ovrs.data.preparation.source import Source, unique
-from ovrs.data.preparation.tiling import Tiling
-from ovrs.data.table import DATA_SETS
 
-TRAIN = 800
 SAR_BAND = 4
-NOTE = "The paper does not say which 800 pairs it trained on, so these are others: compare methods on one split."
 
 
-def pairs(source: Source, seed: int) -> list[Pair]:
-    """Images with SAR in their fourth band, label maps and texts by name, 800 of them drawn to train."""
+def pairs(source: Source) -> list[Pair]:
+    """Images with SAR in their fourth band, label maps and texts by name."""
     images = unique(source.select(r"(?:.*/)?img_optical_sar\d*/[^/]+\.tiff?"), lambda member: member.stem)
     labels = unique(source.select(r"(?:.*/)?ann\d*/[^/]+\.tiff?"), lambda member: member.stem)
     texts = unique(source.select(r"(?:.*/)?img_optical_sar\d*/txt/[^/]+\.txt"), lambda member: member.stem)
     require(images, "image (img_optical_sar800/1.tif)", source)
-    found = [
+    return [
         replace(pair, sar=pair.image, sar_band=SAR_BAND, description=texts.get(pair.stem))
         for pair in paired("train", images, labels)
     ]
-    return drawn_split(found, TRAIN, seed)
-
-
-def recipe(args: argparse.Namespace) -> Recipe:
-    """The recipe for the options given."""
-    return Recipe(
-        name="swjtu_vl",
-        data=DATA_SETS["swjtu_vl"],
-        pairs=functools.partial(pairs, seed=args.seed),
-        decode=from_indices({label: label % 7 for label in range(8)}),
-        tiling=Tiling(args.tile, args.stride),
-        parameters={"seed": args.seed, "train": TRAIN},
-        note=NOTE,
-    )
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this script takes."""
-    parser.add_argument("--seed", type=whole, default=0, help="of the draw of the 800 training pairs (default: %(default)s)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
-    return command(__doc__ or "", recipe, arguments, tile=None, extend=options)
+    return drawn_pairs_command(__doc__ or "", "swjtu_vl", pairs, arguments)
 
 
 if __name__ == "__main__":

@@ -17,27 +17,19 @@ Result: YESeg_split/{train,val}/{imgs,sar,D2masks,texts}.
 
 from __future__ import annotations
 
-import argparse
-import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from ovrs.data.preparation.command import command, whole
-from ovrs.data.preparation.labels import from_indices
-from ovrs.data.preparation.recipe import Pair, Recipe, drawn_split, paired, require
+from ovrs.data.preparation.drawn_pairs import drawn_pairs_command
+from ovrs.data.preparation.recipe import Pair, paired, require
 from ovrs.data.preparation.source import Member, Source, unique
-from ovrs.data.preparation.tiling import Tiling
-from ovrs.data.table import DATA_SETS
 from ovrs.errors import DataError
 
-TRAIN = 800
-NOTE = "TSMNet's paper does not say which 800 pairs it trained on, so these are others: compare methods on one split."
 
-
-def pairs(source: Source, seed: int) -> list[Pair]:
-    """Images, SAR, label maps and texts by folder and name, 800 of them drawn to train."""
+def pairs(source: Source) -> list[Pair]:
+    """Images, SAR, label maps and texts by folder and name."""
     kinds = {
         kind: unique(source.select(rf"(?:.*/)?{kind}/[^/]+/[^/]+\.(?:png|tiff?)"), _key) for kind in ("optical", "sar", "label")
     }
@@ -50,7 +42,7 @@ def pairs(source: Source, seed: int) -> list[Pair]:
         if pair.stem not in kinds["sar"]:
             raise DataError(f"{pair.image.shown}: has no SAR image of the same folder and name; download the archive again")
         found.append(replace(pair, sar=kinds["sar"][pair.stem], description=texts.get(pair.stem)))
-    return drawn_split(found, TRAIN, seed)
+    return found
 
 
 def _key(member: Member) -> str:
@@ -59,27 +51,9 @@ def _key(member: Member) -> str:
     return f"{path.parent.name}_{path.stem}"
 
 
-def recipe(args: argparse.Namespace) -> Recipe:
-    """The recipe for the options given."""
-    return Recipe(
-        name="yeseg",
-        data=DATA_SETS["yeseg"],
-        pairs=functools.partial(pairs, seed=args.seed),
-        decode=from_indices({label: label % 7 for label in range(8)}),
-        tiling=Tiling(args.tile, args.stride),
-        parameters={"seed": args.seed, "train": TRAIN},
-        note=NOTE,
-    )
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """Add what only this script takes."""
-    parser.add_argument("--seed", type=whole, default=0, help="of the draw of the 800 training pairs (default: %(default)s)")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
-    return command(__doc__ or "", recipe, arguments, tile=None, extend=options)
+    return drawn_pairs_command(__doc__ or "", "yeseg", pairs, arguments)
 
 
 if __name__ == "__main__":

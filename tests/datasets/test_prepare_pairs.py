@@ -5,6 +5,7 @@ import pytest
 
 from ovrs.data.catalog import load_split
 from ovrs.data.mapper import SegmentationMapper
+from ovrs.data.preparation import drawn_pairs
 
 NAMES = ("1", "2", "3", "10")
 
@@ -45,8 +46,9 @@ def yeseg(make):
 def prepared(script, run, name, *options, train=3):
     """The exit code of a script that draws ``train`` pairs, and the stems of both splits."""
     module = script(f"prepare_{name}")
-    module.TRAIN = train
-    code = module.main(["--source", str(run.source), "--output", str(run.output), "--workers", "1", *options])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn_pairs, "TRAIN", train)
+        code = module.main(["--source", str(run.source), "--output", str(run.output), "--workers", "1", *options])
     folder = {"swjtu_vl": "SWJTU_VL_split", "yeseg": "YESeg_split"}[name]
     stems = {split: [path[:-4] for path in run.names(f"{folder}/{split}/imgs")] for split in ("train", "val")}
     return code, folder, stems
