@@ -14,7 +14,7 @@ from ovrs.data.sar.raster import open_raster
 from ovrs.data.sar.upright import require_upright
 from ovrs.errors import InputError, OvrsError
 from ovrs.inference.addresses import Location
-from ovrs.inference.partner import WAY_OUT
+from ovrs.inference.partner import WAY_OUT, encoding_of
 from ovrs.inference.rasters import read_header
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.sources import Source, expand
@@ -97,7 +97,8 @@ def _check(image: Location, sar: Path, options: ReadOptions) -> None:
 
     Raises:
         PairError: they lie on different grids, and SAR is not to be resampled or cannot be; or one of them is stored turned.
-        DataError: the SAR file cannot be read.
+        InputError: its scale cannot be told, it has no such bands, or a filter does not suit it.
+        DataError: the SAR file cannot be read, or its values are of another scale.
     """
     header = read_header(image, options)
     require_upright(*([image] if isinstance(image, Path) else []), sar)
@@ -108,12 +109,13 @@ def _check(image: Location, sar: Path, options: ReadOptions) -> None:
     names = str(image), str(sar)
     with open_raster(os.fspath(sar)) as dataset:
         own = Grid.of(dataset)
-    try:
-        require_same_grid(grid, own, names=names, way_out=WAY_OUT)
-    except OvrsError:
-        if not options.sar.resample:
-            raise
-        require_places(grid, own, names=names)
+        try:
+            require_same_grid(grid, own, names=names, way_out=WAY_OUT)
+        except OvrsError:
+            if not options.sar.resample:
+                raise
+            require_places(grid, own, names=names)
+        encoding_of(dataset, options.sar, 1, sar, image=image)
 
 
 def _partner_of(source: Source, files: dict[Path, str]) -> Path:

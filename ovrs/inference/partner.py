@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterWindow
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.grids import Grid, differences, require_same_grid
 from ovrs.data.sar.raster import SarRaster, check_bands, decode, grid_of_image, measured, open_raster, opening, require_scale
+from ovrs.data.sar.speckle import SpeckleError
 from ovrs.data.sar.upright import require_upright
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote, locate, version_of
@@ -123,7 +124,7 @@ def open_partner(sar: SarInput, place: Place, options: SarOptions, bands: int = 
         grid, names = Grid(place.width, place.height, place.crs, place.transform), (_name(place), str(path))
         if not options.resample:
             require_same_grid(grid, Grid.of(dataset), names=names, way_out=WAY_OUT)
-        encoding = _encoding_of(dataset, options, bands, path)
+        encoding = encoding_of(dataset, options, bands, path, image=place.path)
         raster = SarRaster(dataset, encoding, name=names[1], image=grid, image_name=names[0], way_out=WAY_OUT)
         moved = ", resampled onto the image's grid" if differences(grid, Grid.of(dataset)) else ""
         yield FilePartner(raster, path, f"{path.name}, {in_words(encoding)}{moved}")
@@ -163,9 +164,26 @@ def _of_array(values: NDArray[np.generic], place: Place, options: SarOptions, ba
     return ArrayPartner(floats, _encoding_for(floats, options, chosen, of_bytes, _ARRAY))
 
 
-def _encoding_of(dataset: rasterio.DatasetReader, options: SarOptions, bands: int, path: Path) -> SarEncoding:
-    """Which bands of a file are read as what."""
+def encoding_of(
+    dataset: rasterio.DatasetReader, options: SarOptions, bands: int, path: Path, *, image: object = None
+) -> SarEncoding:
+    """Which bands of a file are read as what, by the options and some of its values.
+
+    Args:
+        bands: how many a model reads; 0 where it does not say.
+        image: the file of the image that it belongs to, which may be the same one.
+
+    Raises:
+        InputError: its scale cannot be told, it has no such bands, or a filter does not suit it.
+        DataError: its values are of another scale.
+    """
     name = str(path)
+    for band in options.bands or ():
+        if image == path and band <= dataset.count and dataset.colorinterp[band - 1] == ColorInterp.alpha:
+            raise InputError(
+                f"{name}: band {band} is declared to be the image's transparency, so that the image would have no pixel where "
+                f"SAR is 0; write the file without: gdal_translate -colorinterp_{band} undefined {path.name} ..."
+            )
     held = [band for band, kind in enumerate(dataset.colorinterp, start=1) if kind != ColorInterp.alpha]
     chosen = options.bands or _first_bands(held, bands, name)
     check_bands(dataset, chosen, name)
@@ -177,7 +195,10 @@ def _encoding_for(
     some: NDArray[np.float32], options: SarOptions, bands: tuple[int, ...], of_bytes: bool, name: str
 ) -> SarEncoding:
     """How bands are read of which ``some`` values [S, ...] are known: as the options say, or as these have it."""
-    encoding = options.encoding(options.scale or guessed_scale(some, of_bytes, name), bands)
+    try:
+        encoding = options.encoding(options.scale or guessed_scale(some, of_bytes, name), bands)
+    except SpeckleError as error:
+        raise InputError(f"{name}: {error}") from error
     for band in some:
         require_scale(band, encoding, name)
     return encoding

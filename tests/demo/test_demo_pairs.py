@@ -124,7 +124,7 @@ def test_an_image_without_a_partner_fails_and_others_do_not(run: Run, tmp_path: 
     assert run("--input", tmp_path / "*.tif", "--sar", tmp_path / "sar", *WORDS) == 2
     told = capsys.readouterr()
     assert "no SAR partner called 'lone' among 2 files" in told.err and "1 of 3 images done" in told.out
-    assert "does not lie on the grid" in told.err and "up to 5 pixels apart" in told.err
+    assert "do not lie on one grid" in told.err and "up to 5 pixels apart" in told.err
     records = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out" / ".records").glob("*.json")}
     assert {name: record["status"] for name, record in records.items()} == {"lone": "failed", "port": "failed", "town": "done"}
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner
 from pair_model import decibels, optical, write
+from rasterio.enums import ColorInterp
 from rasterio.rio.main import main_group
 
-from ovrs.errors import InputError
+from ovrs.data.sar.speckle import Speckle
+from ovrs.errors import InputError, OvrsError
 from ovrs.inference.pairing import with_partners
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.sar_options import SarOptions
@@ -57,11 +60,35 @@ def test_the_same_files_as_both_are_refused(folder: Path, inputs: str, sar: str)
 
 
 def test_one_file_may_hold_both_in_bands_of_its_own(tmp_path: Path) -> None:
-    write(tmp_path / "stack.tif", np.concatenate([optical(), (decibels() + 60).astype(np.uint8)]))
-    stack = tmp_path / "stack.tif"
+    stack = write(tmp_path / "stack.tif", np.concatenate([optical(), (decibels() + 60).astype(np.uint8)]))
+    with pytest.raises(InputError, match=r"stack.tif: band 4 is declared to be the image's transparency.*colorinterp_4"):
+        paired([stack], [stack], bands=(4,))  # GDAL's own idea of a fourth band of eight bits
+    with rasterio.open(stack, "r+") as file:
+        file.colorinterp = (*file.colorinterp[:3], ColorInterp.undefined)
     assert paired([stack], [stack], bands=(4,)) == {"stack.tif": "stack.tif"}
     with pytest.raises(InputError, match="named as an image"):
         paired([stack], [stack], bands=(1,))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"bands": (3,)}, "has no band 3; it has 1"),
+        ({"speckle": Speckle("lee")}, "name is 'lee'; it needs to know what values are"),
+        ({"scale": "db", "speckle": Speckle("lee"), "bands": (2,)}, "has no band 2"),
+    ],
+)
+def test_how_a_partner_is_read_is_checked_with_the_grid(folder: Path, how: dict[str, Any], said: str) -> None:
+    """Before a model is loaded, by the partner's name."""
+    with pytest.raises(OvrsError, match=f"town_s1.tif: .*{said}"):
+        paired([folder / "town_s2.tif"], [folder / "town_s1.tif"], **how)
+
+
+def test_a_scale_that_cannot_be_told_is_asked_for_with_the_grid(folder: Path) -> None:
+    write(folder / "town_s1.tif", np.float32(10) ** (decibels() / 10))
+    with pytest.raises(InputError, match=r"town_s1.tif: SAR values .* may be of several scales"):
+        paired([folder / "town_s2.tif"], [folder / "town_s1.tif"])
+    assert paired([folder / "town_s2.tif"], [folder / "town_s1.tif"], scale="intensity") == {"town_s2.tif": "town_s1.tif"}
 
 
 def test_polarisations_in_files_of_their_own_are_to_be_stacked(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_pair_that_does_not_lie_on_one_grid_is_refused_with_the_difference(
 ) -> None:
     image, sar = pair(tmp_path)
     write(sar, decibels(wrong.pop("height", 96)), **wrong)
-    with pytest.raises(PairError, match=f"sar/town.tif does not lie on the grid of .*{says}.*--sar-resample"):
+    with pytest.raises(PairError, match=f"and its SAR, .*sar/town.tif, do not lie on one grid .*{says}.*--sar-resample"):
         Segmenter(Pairs()).segment(image, WORDS, sar=sar, output=tmp_path / "map.tif")
     assert not (tmp_path / "map.tif").exists()
 

@@ -78,7 +78,7 @@ def require_same_grid(image: Grid, sar: Grid, *, names: Sequence[str], way_out: 
         PairError: every difference is named.
     """
     if found := differences(image, sar):
-        raise PairError(f"{names[1]} does not lie on the grid of {names[0]} ({'; '.join(found)}); {way_out}")
+        raise PairError(f"{names[0]} and its SAR, {names[1]}, do not lie on one grid ({'; '.join(found)}); {way_out}")
 
 
 def require_places(image: Grid, sar: Grid, *, names: Sequence[str]) -> None:

@@ -36,14 +36,14 @@ def test_the_check_names_every_pair_that_is_none(pairs):
         "image and SAR on different grids",
         "image without SAR",
     ], found
-    assert "radar/b.tif does not lie on the grid of" in texts and "size: 24 x 16 pixels against 20 x 16" in texts
+    assert "radar/b.tif, do not lie on one grid" in texts and "size: 24 x 16 pixels against 20 x 16" in texts
     assert "radar/d.tif: sar.scale is db, but values run from 4000 to 4000" in texts
     assert "radar/e.tif: has no band 2; it has 1" in texts and f"no {pairs / 'radar/g.tif'}" in texts
 
 
 def test_training_does_not_begin_on_a_pair_that_is_none(pairs):
     write_raster(pairs / "radar/b.tif", np.zeros((2, 16, 20), np.float32))
-    with pytest.raises(DataError, match="pairs_train: image and SAR on different grids: .*radar/b.tif .*--check-data"):
+    with pytest.raises(DataError, match="pairs_train: image and SAR on different grids: .*radar/b.tif, .*--check-data"):
         spot_check(configured(described(pairs)))
 
 

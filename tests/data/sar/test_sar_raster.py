@@ -165,7 +165,7 @@ def test_a_pair_on_two_grids_is_refused_or_resampled(tmp_path):
     image = write_raster(tmp_path / "optical.tif", np.zeros((3, 40, 40), np.uint8), UTM33, PLACE)
     coarse = PLACE @ Affine.translation(-5, -5) @ Affine.scale(2)
     path = write_raster(tmp_path / "sar.tif", ramp(coarse, 40, 40)[None], UTM33, coarse)
-    with pytest.raises(PairError, match=f"{path} does not lie on the grid of {image} .*20 x 20.*resample: true"):
+    with pytest.raises(PairError, match=f"{image} and its SAR, {path}, do not lie on one grid .*20 x 20.*resample: true"):
         read_sar([path], SarEncoding("db"), image=image, size=(40, 40))
     found = read_sar([path], SarEncoding("db", resample=True), image=image, size=(40, 40))
     assert found.shape == (1, 40, 40) and np.allclose(found[0], ramp(PLACE, 40, 40), atol=2e-3)
