@@ -19,6 +19,7 @@ from PIL import Image
 
 from ovrs.data.augmentation import QuarterTurnTransform
 from ovrs.data.sar.encoding import LEAST_KNOWN
+from ovrs.errors import ConfigError
 
 _EXACT = (CropTransform, HFlipTransform, VFlipTransform, QuarterTurnTransform)
 _PHOTOMETRIC = (BlendTransform, T.ColorTransform, NoOpTransform)
@@ -31,7 +32,7 @@ def moved_as_image(sar: NDArray[np.float32], transforms: Transform) -> NDArray[n
     where more than half of a value would be made of them, and beyond the edge, there is NaN.
 
     Raises:
-        NotImplementedError: a transform of which nobody has said what it does to SAR.
+        ConfigError: a transform of which nobody has said what it does to SAR.
     """
     steps = transforms.transforms if isinstance(transforms, TransformList) else [transforms]
     pixels = sar.transpose(1, 2, 0)
@@ -44,7 +45,8 @@ def moved_as_image(sar: NDArray[np.float32], transforms: Transform) -> NDArray[n
         elif isinstance(step, _EXACT):
             pixels = step.apply_image(pixels)
         elif not isinstance(step, _PHOTOMETRIC):
-            raise NotImplementedError(f"{type(step).__name__} has no rule for SAR; add it to {__name__}")
+            name = type(step).__name__
+            raise ConfigError(f"{name}, one of the augmentations, has no rule for SAR; leave it out, or add one to {__name__}")
     return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
 
 

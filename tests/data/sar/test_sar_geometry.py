@@ -9,6 +9,7 @@ from PIL import Image
 from ovrs.data.augmentation import QuarterTurnTransform, build_augmentations
 from ovrs.data.crops import RandomSquareCrop
 from ovrs.data.sar.geometry import moved_as_image
+from ovrs.errors import ConfigError
 from ovrs.inference.resampling import Window, resampled
 
 
@@ -89,5 +90,5 @@ def test_a_crop_of_a_small_image_has_no_value_beyond_it(sar):
 
 
 def test_what_nobody_thought_of_is_refused(sar):
-    with pytest.raises(NotImplementedError, match="RotationTransform has no rule for SAR"):
+    with pytest.raises(ConfigError, match="RotationTransform, one of the augmentations, has no rule for SAR"):
         moved_as_image(sar, TransformList([T.RotationTransform(12, 16, 30)]))
