@@ -39,7 +39,8 @@ def main() -> None:
         subprocess.run(build, check=True)
         pin("core", [], Path(wheels))
         # The extras that people use on their own machines are tested too; a cluster is not.
-        pin("dev", ["--extra", "dev", "--extra", "demo", "--extra", "vector", "--extra", "export"], Path(wheels))
+        extras = ("dev", "demo", "vector", "climate", "export")
+        pin("dev", [word for extra in extras for word in ("--extra", extra)], Path(wheels))
 
 
 if __name__ == "__main__":

