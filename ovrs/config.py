@@ -35,7 +35,7 @@ def _add_model(cfg: CfgNode) -> None:
     model.META_ARCHITECTURE = "AerOSeg"
     # Arithmetic of the forward pass: fp32, bf16 or fp16 (autocast; gradients are scaled for fp16 on CUDA only).
     model.PRECISION = "fp32"
-    # A preset of ovrs.vocabulary.TEMPLATES, or templates with "{}" where the class name goes and "|" between them.
+    # A preset of ovrs.modeling.prompts (also climate, see there), or templates: "{}" where the class name goes, "|" between.
     model.PROMPTS = "remote_sensing"
     # Side in pixels to which every view is squeezed before the encoders (CAT-Seg's 384); 0 keeps the image's own size.
     model.FIXED_SIZE = 0

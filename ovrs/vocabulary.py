@@ -25,19 +25,6 @@ Synonyms = Literal["max", "mean"]
 
 BACKGROUND_NAME = "background"
 
-# Sentences that place a class name in an image; several of them are kept apart as channels of the cost volume.
-TEMPLATES: dict[str, tuple[str, ...]] = {
-    "remote_sensing": (
-        "A satellite image of a {}",
-        "A land use image of a {}",
-        "A remote sensing image of a {}",
-        "An aerial image of a {}",
-    ),
-    "photo": ("A photo of a {} in the scene",),
-    "photo_in_a": ("A photo of a {} in a scene",),
-    "alone": ("{}",),
-}
-
 # Limits that no use meets, but a wrong file does: of words in all; of characters in a word, and in a description.
 MAX_WORDS = 10_000
 MAX_LENGTH = 500
@@ -145,23 +132,29 @@ class Vocabulary:
 
     The score of a class is that of its best word, or with ``synonyms="mean"`` the mean over its words. ``description`` is what
     is said of the whole scene, "" where nothing is; a system that reads no descriptions answers as without one.
+    ``class_descriptions`` say one sentence of each class, "" of none; they belong to a place, and files leave them out.
 
     Raises:
         VocabularyError: no class, more than ``MAX_WORDS`` words, a word given twice (also across synonyms; case and white
-            space do not tell apart), a class with a threshold and no background for what falls below it, or a description that
-            is too long or cannot be shown.
+            space do not tell apart), a class with a threshold and no background for what falls below it, class descriptions
+            not one a class, or a description that is too long or cannot be shown.
     """
 
     classes: tuple[VocabularyClass, ...]
     background: Background = Background()
     synonyms: Synonyms = "max"
     description: str = ""
+    class_descriptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "description", cleaned(self.description, "the description", MAX_DESCRIPTION))
         if not self.classes:
             raise VocabularyError("the vocabulary is empty; name at least one class")
+        said = tuple(cleaned(text, f"class description {place}") for place, text in enumerate(self.class_descriptions, 1))
+        if len(said) not in (0, len(self.classes)):
+            raise VocabularyError(f"{len(said)} class descriptions for {len(self.classes)} classes; give one for each, or none")
+        object.__setattr__(self, "class_descriptions", said if any(said) else ())
         if len(self.rows) > MAX_WORDS:
             raise VocabularyError(
                 f"the vocabulary has {len(self.rows):,} words, synonyms and background included; {MAX_WORDS:,} are allowed"
@@ -262,7 +255,7 @@ class Vocabulary:
         return read_preset(name)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write ovrs's own form as YAML or JSON, from which :meth:`read` gives an equal vocabulary.
+        """Write ovrs's own form as YAML or JSON, from which :meth:`read` gives an equal vocabulary, class descriptions aside.
 
         Raises:
             VocabularyError: the name does not end in ``.yaml``, ``.yml`` or ``.json``, or the file cannot be written.
@@ -279,9 +272,14 @@ class Vocabulary:
         """The same classes in a scene of which ``text`` is said; "" says nothing."""
         return replace(self, description=text)
 
+    def with_class_descriptions(self, sentences: Iterable[str]) -> Vocabulary:
+        """The same classes with a sentence said of each, in their order; "" says nothing, () nothing of any."""
+        return replace(self, class_descriptions=tuple(sentences))
+
     def seen_only(self) -> Vocabulary:
         """The classes whose labels training sees, in order; all else stays."""
-        return replace(self, classes=tuple(cls for cls in self.classes if cls.seen))
+        said = tuple(said for cls, said in zip(self.classes, self.class_descriptions, strict=False) if cls.seen)
+        return replace(self, classes=tuple(cls for cls in self.classes if cls.seen), class_descriptions=said)
 
 
 def class_from_words(text: str, separator: str) -> VocabularyClass:

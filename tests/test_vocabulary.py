@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ovrs.errors import VocabularyError
-from ovrs.vocabulary import TEMPLATES, Background, Vocabulary, VocabularyClass
+from ovrs.modeling.prompts import TEMPLATES
+from ovrs.vocabulary import Background, Vocabulary, VocabularyClass
 from ovrs.vocabulary_files import presets
 
 
@@ -80,6 +81,44 @@ def test_a_description_stays_with_other_classes_and_another_background() -> None
 def test_a_description_that_cannot_be_is_refused(text: object, message: str) -> None:
     with pytest.raises(VocabularyError, match=f"the description: .*{message}"):
         Vocabulary.parse("ship").with_description(text)  # type: ignore[arg-type]
+
+
+def test_a_sentence_of_each_class_stays_with_its_class() -> None:
+    plain = Vocabulary((VocabularyClass("a", ("c",)), VocabularyClass("b", seen=False), VocabularyClass("d")))
+    told = plain.with_class_descriptions(["pale  sand", "", "dark\nfirs"])
+    assert plain.class_descriptions == () and told.class_descriptions == ("pale sand", "", "dark firs")
+    assert told.seen_only().class_descriptions == ("pale sand", "dark firs")
+    elsewhere = told.with_description("a town").with_background(Background("threshold"))
+    assert elsewhere.class_descriptions == told.class_descriptions
+    assert (told.names, told.rows, told.row_classes) == (plain.names, plain.rows, plain.row_classes)
+
+
+def test_sentences_of_classes_tell_vocabularies_apart_and_none_is_as_empty_ones() -> None:
+    plain = Vocabulary.parse("ship|boat,bridge")
+    told, other = (plain.with_class_descriptions((sentence, "")) for sentence in ("grey hulls", "white hulls"))
+    assert len({plain, told, other, pickle.loads(pickle.dumps(told))}) == 3
+    assert told.with_class_descriptions(()) == plain == plain.with_class_descriptions(("", " "))
+
+
+def test_sentences_of_classes_are_of_a_place_and_stay_out_of_files(tmp_path: Path) -> None:
+    plain = Vocabulary.parse("ship|boat,bridge")
+    plain.with_class_descriptions(("grey hulls", "")).write(tmp_path / "ships.yaml")
+    assert Vocabulary.read(tmp_path / "ships.yaml") == plain
+
+
+@pytest.mark.parametrize(
+    ("sentences", "message"),
+    [
+        (("one",), "1 class descriptions for 2 classes"),
+        (("", "", ""), "3 class descriptions for 2 classes"),
+        (("fine", "a" * 501), "class description 2: .*501 characters"),
+        ((None, "fine"), "class description 1: None is no text"),
+        (("bell \a", ""), "U\\+0007"),
+    ],
+)
+def test_sentences_of_classes_that_cannot_be_are_refused(sentences: tuple[str, ...], message: str) -> None:
+    with pytest.raises(VocabularyError, match=message):
+        Vocabulary.parse("ship,bridge").with_class_descriptions(sentences)
 
 
 def test_templates_hold_one_place_for_the_name() -> None:

@@ -106,6 +106,9 @@ def describe(module: FixedVocabulary, gsd: float | None) -> dict[str, Any]:
     ]
     for entry, cls in zip(classes, vocabulary.classes, strict=False):
         entry.update(words=list(cls.words), **({} if cls.threshold is None else {"threshold": cls.threshold}))
+    if system.reads_class_descriptions:  # they are in the graph
+        for entry, said in zip(classes, vocabulary.class_descriptions, strict=False):
+            entry["said"] = said
     return {
         "input": {
             "name": "image",

@@ -21,7 +21,7 @@ from ovrs.data.masks import MaskEncoding
 from ovrs.data.sar.geometry import moved_as_image
 from ovrs.data.table import IGNORE_LABEL
 from ovrs.errors import ConfigError, DataError
-from ovrs.vocabulary import Vocabulary
+from ovrs.vocabulary import Vocabulary, VocabularyClass
 
 
 class SegmentationMapper:
@@ -170,12 +170,12 @@ def unknown_codes(unknown: dict[int, int], encoding: MaskEncoding, entry: dict[s
 
 def draw_synonyms(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A batch in which each class goes by a random one of its words, the same one in every image of the batch."""
-    drawn: dict[Vocabulary, Vocabulary] = {}
+    drawn: dict[tuple[VocabularyClass, ...], tuple[VocabularyClass, ...]] = {}
     for entry in batch:
-        vocabulary = entry["vocabulary"]
-        if vocabulary not in drawn:
-            words = [cls.words[np.random.randint(len(cls.words))] for cls in vocabulary.classes]
-            pairs = zip(vocabulary.classes, words, strict=True)
-            classes = tuple(replace(cls, name=word, synonyms=()) for cls, word in pairs)
-            drawn[vocabulary] = replace(vocabulary, classes=classes)
-    return [{**entry, "vocabulary": drawn[entry["vocabulary"]]} for entry in batch]
+        classes = entry["vocabulary"].classes  # what is said of them may differ from image to image
+        if classes not in drawn:
+            words = [cls.words[np.random.randint(len(cls.words))] for cls in classes]
+            drawn[classes] = tuple(replace(cls, name=word, synonyms=()) for cls, word in zip(classes, words, strict=True))
+    return [
+        {**entry, "vocabulary": replace(entry["vocabulary"], classes=drawn[entry["vocabulary"].classes])} for entry in batch
+    ]

@@ -116,7 +116,7 @@ class AerOSeg(VisionLanguageModel):
         logits = self.decoder(refined.phi, refined.decoder_guidance, chunk=self.class_chunk)
         if kept is None:
             return logits
-        every = logits.new_full((len(logits), len(text), *logits.shape[2:]), LEFT_OUT)
+        every = logits.new_full((len(logits), text.shape[-3], *logits.shape[2:]), LEFT_OUT)
         return every.scatter_(1, kept[:, :, None, None].expand_as(logits), logits)
 
     def _refine(self, images: Tensor, text: Tensor) -> tuple[Refined, Tensor | None]:
@@ -164,16 +164,17 @@ class AerOSeg(VisionLanguageModel):
     def losses(self, images: Tensor, text: Tensor, target: Tensor) -> dict[str, Tensor]:
         """L_bce + L_sem (eq. 14), and the alignment loss where it has a weight."""
         refined, kept = self._refine(images, text)
+        classes = text.shape[-3]
         if kept is not None:
-            raise ConfigError(f"{len(text)} training classes are more than MODEL.MAX_CLASSES ({self.max_classes}); raise it")
+            raise ConfigError(f"{classes} training classes are more than MODEL.MAX_CLASSES ({self.max_classes}); raise it")
         logits = self.decoder(refined.phi, refined.decoder_guidance)
         settings = self.loss
         bce = segmentation_loss(logits, target, ignored=settings.ignored, reduction=settings.reduction)
         losses = {"loss_bce": settings.bce_weight * bce}
         if self.back_projection is not None and settings.semantic_weight:
-            if self.back_projection.classes not in (0, len(text)):
+            if self.back_projection.classes not in (0, classes):
                 raise ConfigError(
-                    f"back-projection is built for {self.back_projection.classes} training classes and these are {len(text)}; "
+                    f"back-projection is built for {self.back_projection.classes} training classes and these are {classes}; "
                     "MODEL.BACK_PROJECTION.POOL_CLASSES True trains on any number"
                 )
             psi = self.back_projection(refined.phi)  # eq. 7

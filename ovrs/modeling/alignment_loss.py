@@ -19,15 +19,16 @@ def image_alignment_loss(pooled: Tensor, text: Tensor, target: Tensor) -> Tensor
 
     Args:
         pooled: projected features, averaged over the labelled pixels [B, T] (see :func:`pool_labelled`).
-        text: an embedding a class [N, T]; no gradient reaches it.
+        text: an embedding a class [N, T], or of each image its own [B, N, T]; no gradient reaches it.
         target: [B, H, W], class indices or 255.
 
     Returns:
         The mean over images with a labelled pixel, in 0..2; 0 (with gradients) where there is none.
     """
-    present = (class_shares(target, len(text), (1, 1)).flatten(1) > 0).float()
+    present = (class_shares(target, text.shape[-2], (1, 1)).flatten(1) > 0).float()
     with without_autocast(text.device.type):
-        words = present @ F.normalize(text.detach().float(), dim=-1)  # a sum points where the mean does
+        # a sum points where the mean does
+        words = (present.unsqueeze(-2) @ F.normalize(text.detach().float(), dim=-1)).squeeze(-2)
     distance = 1 - F.cosine_similarity(pooled.float(), words, dim=-1)
     labelled = present.amax(dim=1)
     return (distance * labelled).sum() / over_processes(labelled.sum())
@@ -38,14 +39,14 @@ def region_alignment_loss(regions: Tensor, text: Tensor, target: Tensor, *, temp
 
     Args:
         regions: projected features, averaged over the pixels of each class [B, N, T] (see :func:`pool_regions`).
-        text: an embedding a class [N, T]; no gradient reaches it.
+        text: an embedding a class [N, T], or of each image its own [B, N, T]; no gradient reaches it.
         target: [B, H, W], class indices or 255.
         temperature: of the softmax over classes.
 
     Returns:
         The mean over the classes present, image by image; 0 (with gradients) where there is none.
     """
-    present = class_shares(target, len(text), (1, 1)).flatten(1) > 0
+    present = class_shares(target, text.shape[-2], (1, 1)).flatten(1) > 0
     with without_autocast(text.device.type):
         cosines = F.normalize(regions.float(), dim=-1) @ F.normalize(text.detach().float(), dim=-1).mT
     right = (cosines / temperature).log_softmax(dim=-1).diagonal(dim1=1, dim2=2)

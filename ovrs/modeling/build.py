@@ -26,21 +26,36 @@ from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_
 from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.losses import Ignored, Reduction
 from ovrs.modeling.pretrained import IMAGENET, load_backbone, load_guidance
+from ovrs.modeling.prompts import CLIMATE, templates
 from ovrs.modeling.published.configured import configured_weights
 from ovrs.modeling.published.entry import Part
 from ovrs.modeling.windows import InferenceSettings
-from ovrs.vocabulary import TEMPLATES
 
 logger = logging.getLogger(__name__)
 
 
 def shared_parts(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of :class:`~ovrs.modeling.vision_language_model.VisionLanguageModel`."""
-    return {"vision_language": build_vision_language(cfg), **model_parts(cfg)}
+    reads = cfg.MODEL.PROMPTS == CLIMATE
+    return {
+        "vision_language": build_vision_language(cfg),
+        "reads_class_descriptions": reads,
+        **model_parts(cfg, class_descriptions=reads),
+    }
 
 
-def model_parts(cfg: CfgNode) -> dict[str, Any]:
-    """The arguments of :class:`~ovrs.modeling.segmentation_model.SegmentationModel`."""
+def model_parts(cfg: CfgNode, *, class_descriptions: bool = False) -> dict[str, Any]:
+    """The arguments of :class:`~ovrs.modeling.segmentation_model.SegmentationModel`.
+
+    Raises:
+        ConfigError: prompts that there are not, or that hold sentences of classes where the system reads no
+            ``class_descriptions``.
+    """
+    if cfg.MODEL.PROMPTS == CLIMATE and not class_descriptions:
+        raise ConfigError(
+            f"MODEL.PROMPTS {CLIMATE} averages embeddings of a class, which {cfg.MODEL.META_ARCHITECTURE} does not do; choose "
+            "alone or another preset. AerOSeg and RSZeroSeg read it"
+        )
     return {
         "templates": templates(cfg.MODEL.PROMPTS),
         "precision": cfg.MODEL.PRECISION,
@@ -48,21 +63,6 @@ def model_parts(cfg: CfgNode) -> dict[str, Any]:
         "class_chunk": cfg.MODEL.CLASS_CHUNK,
         "inference": InferenceSettings(cfg.TEST.INFERENCE, cfg.TEST.TILE, cfg.TEST.OVERLAP, cfg.TEST.GLOBAL_VIEW),
     }
-
-
-def templates(prompts: str) -> tuple[str, ...]:
-    """A preset's templates by name, or those written out: ``an aerial image of a {}|a satellite image of a {}``.
-
-    Raises:
-        ConfigError: there is no preset of that name.
-    """
-    if "{}" in prompts:
-        return tuple(template.strip() for template in prompts.split("|"))
-    if prompts not in TEMPLATES:
-        raise ConfigError(
-            f"MODEL.PROMPTS is {prompts!r}; choose {', '.join(TEMPLATES)}, or write templates: 'a {{}}|a photo of a {{}}'"
-        )
-    return TEMPLATES[prompts]
 
 
 def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:

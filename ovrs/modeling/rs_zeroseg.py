@@ -121,5 +121,5 @@ class RSZeroSeg(VisionLanguageModel):
         assert self.text_projection is not None
         if self.align_loss == "image":
             return image_alignment_loss(self.text_projection(pool_labelled(features, target)), words, target)
-        regions = pool_regions(features, target, len(words))
+        regions = pool_regions(features, target, words.shape[-2])
         return region_alignment_loss(self.text_projection(regions), words, target)

@@ -60,6 +60,8 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
     scores_per_patch = 4  # side of the square of scores that one patch becomes
     reads_sentences = False  # whether it learns from sentences, with 0.5 as the border of what they say
     reads_descriptions = False  # whether what is said of the whole scene (Vocabulary.description) changes its answer
+    reads_class_descriptions = False  # the same of what is said of each class (Vocabulary.class_descriptions)
+    reads_places = False  # whether descriptions say what the place looks like where an image was taken (ovrs.climate)
     reads_sar = False  # whether images may have SAR behind their three colours, as further channels
 
     def __init__(
@@ -179,9 +181,9 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         return self.training_losses(inputs)
 
     def training_losses(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """The losses of a batch that shares one vocabulary."""
-        vocabulary = self._vocabulary_of(inputs[0])
-        if any(self._vocabulary_of(entry) != vocabulary for entry in inputs):
+        """The losses of a batch that shares one vocabulary; what is said of each class may be another for every image."""
+        vocabulary = self._vocabulary_of(inputs[0]).with_class_descriptions(())
+        if any(self._vocabulary_of(entry).with_class_descriptions(()) != vocabulary for entry in inputs):
             raise ValueError("the images of one training batch must share their vocabulary")
         # What is squeezed to a fixed size needs no padding, and padding would train as if it had been seen.
         entries = [{"image": self.image_of(entry), "sem_seg": entry["sem_seg"]} for entry in inputs]

@@ -199,6 +199,16 @@ def test_drawn_words_leave_what_is_said_of_the_scene():
     assert draw_synonyms([{"vocabulary": told}])[0]["vocabulary"].description == "a port in winter"
 
 
+def test_images_of_which_different_things_are_said_have_the_same_drawn_words():
+    plain = Vocabulary.parse("ship|boat|vessel|hull|craft|sail, road")
+    said = [("grey hulls", ""), ("white sails", "gravel"), ()]
+    batch = [{"vocabulary": plain.with_class_descriptions(sentences)} for sentences in said]
+    for _ in range(20):
+        drawn = [entry["vocabulary"] for entry in draw_synonyms(batch)]
+        assert len({vocabulary.names for vocabulary in drawn}) == 1
+        assert [vocabulary.class_descriptions for vocabulary in drawn] == said
+
+
 def test_train_loader_gives_batches_of_one_vocabulary(isaid_root, cfg):
     cfg.SOLVER.IMS_PER_BATCH = 3
     cfg.DATASETS.DRAW_SYNONYMS = True

@@ -48,12 +48,13 @@ from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.mafn import MAFN
 from ovrs.modeling.paired_towers import PairedTowers
+from ovrs.modeling.prompts import TEMPLATES
 from ovrs.modeling.rs_zeroseg import RSZeroSeg
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.softmax_losses import LossWeights
 from ovrs.modeling.tsmnet import TSMNet
 from ovrs.modeling.windows import InferenceSettings
-from ovrs.vocabulary import TEMPLATES, Vocabulary
+from ovrs.vocabulary import Vocabulary
 
 PATCH = 8
 WORDS = Vocabulary.parse("ship,bridge,water")

@@ -1,6 +1,7 @@
 """Heads that turn features and words into one map a class: RS-ZeroSeg's category-adaptive refinement head, and two others.
 
-All take features [B, C, H, W], text [N, T] and how many classes to compute at a time, and give logits [B, N, H, W].
+All take features [B, C, H, W], text [N, T] (or of each image its own [B, N, T]) and how many classes to compute at a time, and
+give logits [B, N, H, W].
 """
 
 from __future__ import annotations

@@ -44,13 +44,14 @@ def cost_volume(dense: Tensor, text: Tensor) -> Tensor:
 
     Args:
         dense: [B, R, C, H, W], one map a rotation.
-        text: [N, P, C].
+        text: [N, P, C], or of each image its own [B, N, P, C].
 
     The channel is ``rotation * P + prompt``: eq. 4 nests prompts inside rotations.
     """
     dense = F.normalize(dense, dim=2)
     text = F.normalize(text, dim=-1).to(dense.dtype)
-    return torch.einsum("brchw,npc->brpnhw", dense, text).flatten(1, 2)
+    words = "npc" if text.ndim == 3 else "bnpc"
+    return torch.einsum(f"brchw,{words}->brpnhw", dense, text).flatten(1, 2)
 
 
 def best_matching(cost: Tensor, limit: int) -> Tensor:
