@@ -203,8 +203,7 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
             vocabulary = vocabulary.with_description(entry["description"])
         scores = self.score_map(image, vocabulary)[None]
         height, width = image.shape[-2:]
-        full = self._full_size(image)
-        if full != (height, width):  # the scores cover padding too: cut it off at full size
+        if (full := self._full_size(image)) != (height, width):  # the scores cover padding too: cut it off at full size
             scores = resize(scores, full)[..., :height, :width]
         return resize(scores, (entry.get("height", height), entry.get("width", width)))[0]
 
@@ -274,8 +273,7 @@ def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
     owners = vocabulary.row_classes
     if len(owners) > len(set(owners)):  # the rows of a name stand together
         counts = [len(list(rows)) for _, rows in groupby(owners)]
-        groups = logits.split(counts, dim=1)
-        logits = torch.stack([_together(words, vocabulary.synonyms) for words in groups], dim=1)
+        logits = torch.stack([_together(words, vocabulary.synonyms) for words in logits.split(counts, dim=1)], dim=1)
     if vocabulary.background.policy == "threshold":
         constant = torch.full_like(logits[:, :1], vocabulary.background.threshold).logit()
         logits = torch.cat([logits, constant], dim=1)
