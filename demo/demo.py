@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovrs.errors import InputError, OvrsError
+from ovrs.inference.climate_arguments import add_climate_arguments, show_prompts
 from ovrs.inference.command_line import add_model_arguments, load_segmenter, one_line
 from ovrs.inference.file_arguments import add_file_arguments, read_options
 from ovrs.inference.pair_arguments import add_pair_arguments, modalities_asked
@@ -54,6 +55,8 @@ EXAMPLES = """examples:
       an image and its SAR partner, and what is said of the scene; a model that reads them; docs/optical_and_sar.md
   %(prog)s --clouds 0.4 --config-file mini/tsmnet --compare-modalities
       the same of a drawn scene under clouds: its SAR partner is drawn and its description written beside it
+  %(prog)s --input 'dubai/*.png' --zone BWh --vocab "building,road,tree" --config-file mini/metasegnet
+      where they were taken, told to a model that reads it (a GeoTIFF says it itself); --show-prompt prints what it is told
   %(prog)s --input port.tif --vocab "ship,quay" --config-file mini/rs_zeroseg
       another small model
   %(prog)s --input port.tif --vocab ship --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml \\
@@ -83,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_file_arguments(parser)
     add_question_arguments(parser)
     add_pair_arguments(parser)
+    add_climate_arguments(parser)
     model = add_model_arguments(parser)
     model.add_argument(
         "--engine",
@@ -120,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
 
     options = read_options(args)
     sources = with_partners(list_sources(args.input, options), args.sar, options)
+    if args.show_prompt:
+        return show_prompts(sources, questions, options, args.description)
     on_cluster = args.engine == "ray" and bool(sources)
     with OutputFolder(args.output) as folder:
         recorded = on_cluster or len(sources) > 1 or any(map(glob.has_magic, args.input))
@@ -210,7 +216,8 @@ def segment_on_cluster(args: argparse.Namespace, sources: Sequence[Source], job:
     with Bars(len(sources)) as bars:
         for record in segment_on_ray(spec, sources, job, gpus=args.gpus_per_worker):
             failed += record.status == "failed"
-            bars.write(f"{record.scene}: {record.error or record.status}", sys.stderr if record.error else sys.stdout)
+            zone = f", zone {record.zone}" if record.zone else ""
+            bars.write(f"{record.scene}: {record.error or record.status}{zone}", sys.stderr if record.error else sys.stdout)
             bars.image_done()
     return failed
 
@@ -245,6 +252,7 @@ def segment_all(segmenter: Segmenter, args: argparse.Namespace, sources: Sequenc
                 else:
                     note = " (a synthetic scene)" if result.place.synthetic else ""
                     said = f"\n{result.grounding.report}" if isinstance(result, Referred) else ""
+                    note += "" if result.whereabouts is None else f"\n{result.whereabouts}"
                     bars.write(f"\n{source.path}{note}\n{coverage_table(result)}{said}\n", sys.stdout)
                     bars.write("\n".join(["wrote", *(f"  {job.output / file}" for file in record.files)]), sys.stdout)
             bars.image_done()

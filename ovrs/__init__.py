@@ -10,6 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ovrs.inference.climate_options import ClimateOptions as ClimateOptions
     from ovrs.inference.reading import ReadOptions as ReadOptions
     from ovrs.inference.sar_options import SarOptions as SarOptions
     from ovrs.inference.segmentation import Segmentation as Segmentation
@@ -25,6 +26,7 @@ warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureW
 __version__ = "0.1.0"
 __all__ = [
     "Background",
+    "ClimateOptions",
     "ReadOptions",
     "SarOptions",
     "Segmentation",
@@ -36,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "Background": "ovrs.vocabulary",
+    "ClimateOptions": "ovrs.inference.climate_options",
     "ReadOptions": "ovrs.inference.reading",
     "SarOptions": "ovrs.inference.sar_options",
     "Segmentation": "ovrs.inference.segmentation",

@@ -90,6 +90,7 @@ class Record:
         error: why it failed.
         sentence: what was asked, where it was no words.
         modalities: which of the image and its SAR partner were read; "" without a partner.
+        zone: the climate zone where the image was taken, for a model that reads places; "" where that is not known.
     """
 
     scene: str
@@ -103,6 +104,7 @@ class Record:
     error: str = ""
     sentence: str = ""
     modalities: str = ""
+    zone: str = ""
 
 
 def segment_scene(
@@ -117,7 +119,7 @@ def segment_scene(
         OvrsError: the scene cannot be read or its files cannot be written; that, and what nobody foresaw, is recorded too.
     """
     versions = " with SAR of ".join(map(version_of, source.files))
-    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {versions}"
+    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {versions}; {job.read.climate.versions}"
     if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
         return kept, None
     record = Record(
@@ -142,6 +144,7 @@ def segment_scene(
         pixels=result.place.height * result.place.width,
         shares=result.shares(),
         areas=result.areas(),
+        zone=zone_of(result),
     )
     _write(record, source, job)
     return record, result
@@ -157,6 +160,7 @@ def write_summary(output: Path, names: Iterable[str]) -> Path:
         "scene",
         "sentence",
         "modalities",
+        "zone",
         "status",
         "seconds",
         "pixels",
@@ -169,7 +173,7 @@ def write_summary(output: Path, names: Iterable[str]) -> Path:
         for record in read_records(output):
             areas = record.areas or {}
             numbers = [*(record.shares.get(name, "") for name in names), *(areas.get(name, "") for name in names)]
-            asked = [record.scene, record.sentence, record.modalities]
+            asked = [record.scene, record.sentence, record.modalities, record.zone]
             writer.writerow([*asked, record.status, record.seconds, record.pixels, *numbers, record.error])
     return path
 
@@ -179,6 +183,12 @@ def read_records(output: Path) -> list[Record]:
     records = [_read(path) for path in sorted((output / RECORDS).glob("**/*.json"))]
     known = (record for record in records if record is not None)
     return sorted(known, key=lambda record: (record.scene, record.sentence, record.modalities))
+
+
+def zone_of(result: Segmentation) -> str:
+    """The code of the climate zone where the image was taken; "" where it is not known, or not asked for."""
+    where = result.whereabouts
+    return "" if where is None or where.zone is None else where.zone.code
 
 
 def is_done(source: Source, job: Job) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ def draw_for(segmenter: Segmenter, seed: int, folder: Path, *, clouds: float = 0
     if segmenter.reads_sar and segmenter.sar_bands <= 1:
         sar = "db" if getattr(segmenter.model, "sar_scale", "") == "db" else "8bit"
     drawn = draw_source(seed, folder, clouds=clouds, sar=sar)
-    return drawn if segmenter.reads_descriptions else replace(drawn, description="")
+    own_words = segmenter.reads_descriptions and not segmenter.reads_places  # others are told of its place and zone
+    return drawn if own_words else replace(drawn, description="")
 
 
 def draw_source(seed: int, folder: Path, *, clouds: float = 0.0, sar: str = "") -> Drawn:
@@ -62,17 +64,17 @@ def draw_source(seed: int, folder: Path, *, clouds: float = 0.0, sar: str = "") 
     scene = draw_scene(seed, size=_SIZE, clouds=clouds)
     where = CRS.from_user_input(scene.crs), Affine(*scene.transform[:6])
     image = folder / f"scene_{seed}{'_cloudy' if clouds else ''}.tif"
-    _write(image, scene.cloudy.transpose(2, 0, 1), *where, photometric="RGB")
+    _write(image, scene.cloudy.transpose(2, 0, 1), *where, {"CLIMATE_ZONE": scene.setting.climate}, photometric="RGB")
     partner = None
     if sar:
         partner = image.with_name(f"{image.stem}_sar.tif")
-        _write(partner, scene.sar_view if sar == "8bit" else scene.sar_decibels, *where)
+        _write(partner, scene.sar_view if sar == "8bit" else scene.sar_decibels, *where, {})
     return Drawn(Source(image, image.stem, has_crs=True, sar=partner), scene.summary)
 
 
-def _write(path: Path, values: NDArray[Any], crs: CRS, transform: Affine, **options: object) -> None:
+def _write(path: Path, values: NDArray[Any], crs: CRS, transform: Affine, facts: Mapping[str, str], **options: object) -> None:
     bands = as_bands(np.ascontiguousarray(values))
-    tags = {"SYNTHETIC": "drawn by ovrs from a seed, not a photograph"}
+    tags = {"SYNTHETIC": "drawn by ovrs from a seed, not a photograph", **facts}
     layer = Layer(values.dtype.name, None, count=len(bands), tags=tags, options=options)
     with written_whole(path) as temporary:
         write_raster(temporary, layer, [(0, 0, bands)], bands.shape[1:], crs, transform)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ovrs.errors import InputError
+from ovrs.inference.climate_arguments import climate_options
 from ovrs.inference.command_line import folder_name, share, whole_number
 from ovrs.inference.pair_arguments import sar_options
 
@@ -102,4 +103,5 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         max_pixels=args.max_pixels,
         allow_remote=args.allow_remote,
         sar=sar_options(args),
+        climate=climate_options(args),
     )

@@ -11,11 +11,12 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -96,6 +97,13 @@ def place_of(
         return Place(height, width, path=path, synthetic=synthetic)
     size = crs, transform, width, height
     return Place(height, width, crs, transform, ground_area(*size), path, synthetic, ground_areas(*size))
+
+
+def place_of_file(file: rasterio.DatasetReader, location: Location) -> Place:
+    """The grid of an open GeoTIFF; our own drawings say that they are, and in which climate zone."""
+    tags = file.tags()
+    place = place_of(file.height, file.width, file.crs, file.transform, location, "SYNTHETIC" in tags)
+    return replace(place, zone=tags.get("CLIMATE_ZONE", "")) if place.synthetic else place
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ovrs.errors import InputError
+from ovrs.inference.climate_options import ClimateOptions
 from ovrs.inference.nodata import Nodata
 from ovrs.inference.sar_options import SarOptions
 from ovrs.inference.stretch import StretchRule
@@ -31,6 +32,7 @@ class ReadOptions:
         allow_remote: read GeoTIFFs at ``https://``, ``http://``, ``s3://`` and ``gs://`` too, and trust a VRT or one of GDAL's
             virtual paths (``/vsizip/...``) with whatever files it points to. Otherwise none of these is so much as asked for.
         sar: how its SAR partner is read, where it has one.
+        climate: where it was taken, for models that read it.
 
     Raises:
         InputError: other than three bands.
@@ -44,10 +46,15 @@ class ReadOptions:
     max_picture: int = DEFAULT_MAX_PICTURE
     allow_remote: bool = False
     sar: SarOptions = field(default_factory=SarOptions)
+    climate: ClimateOptions = field(default_factory=ClimateOptions)
 
     def __post_init__(self) -> None:
         if self.bands is not None and len(self.bands) != 3:
             raise InputError(f"bands {self.bands}: give three, for red, green and blue")
+
+    def at(self, climate: ClimateOptions | None) -> ReadOptions:
+        """The same of images that were taken elsewhere; None changes nothing."""
+        return self if climate is None else replace(self, climate=climate)
 
 
 def parse_bands(text: str) -> Bands:

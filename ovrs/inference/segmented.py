@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from affine import Affine
@@ -16,6 +16,9 @@ from rasterio.crs import CRS
 from ovrs.inference.addresses import Location
 from ovrs.inference.ground import PixelAreas
 from ovrs.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from ovrs.inference.whereabouts import Whereabouts
 
 # uint8, or uint16 above 254 names.
 Labels = NDArray[np.unsignedinteger[Any]]
@@ -46,6 +49,7 @@ class Place:
         path: the image's file or address; None for an array.
         synthetic: drawn by ovrs, not photographed.
         pixel_areas: of every pixel, where they differ; None where all are like the one in the middle.
+        zone: the climate zone in which ovrs has drawn it; "" of a photograph.
     """
 
     height: int
@@ -56,6 +60,7 @@ class Place:
     path: Location | None = None
     synthetic: bool = False
     pixel_areas: PixelAreas | None = None
+    zone: str = ""
 
 
 class Maps(Protocol):
@@ -115,6 +120,7 @@ class Segmented:
         preview: the image [h, w, 3] and its map [h, w], reduced to what fits on a screen.
         provenance: facts about how the map was made, by name.
         files: what was written.
+        whereabouts: where the image was taken and what the model was told of that; None for a model that reads no places.
     """
 
     place: Place
@@ -124,6 +130,7 @@ class Segmented:
     preview: tuple[NDArray[np.uint8], Labels]
     provenance: tuple[tuple[str, str], ...] = ()
     files: Sequence[Path] = ()
+    whereabouts: Whereabouts | None = None
 
     @property
     def nodata(self) -> int:

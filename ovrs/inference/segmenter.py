@@ -22,6 +22,7 @@ from ovrs.config import load_config
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote
 from ovrs.inference.asking import Words, asked
+from ovrs.inference.climate_options import ClimateOptions
 from ovrs.inference.decision import Decision
 from ovrs.inference.devices import choose_device
 from ovrs.inference.grounding import ground
@@ -33,7 +34,7 @@ from ovrs.inference.paired_scene import PairedScene, beside
 from ovrs.inference.partner import SarInput, open_partner
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.reading import ReadOptions
-from ovrs.inference.sar_options import Modalities, SarOptions
+from ovrs.inference.sar_options import Modalities
 from ovrs.inference.scene import Scene
 from ovrs.inference.segmentation import Referred, Segmentation
 from ovrs.inference.sentence import How, Sentence
@@ -41,6 +42,7 @@ from ovrs.inference.streaming import Plan, plan_scene, stream
 from ovrs.inference.targets import Target
 from ovrs.inference.tile_models import SystemTiles, TileModel
 from ovrs.inference.vectors import VectorOptions
+from ovrs.inference.whereabouts import whereabouts_for
 from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
 from ovrs.vocabulary import Vocabulary
 
@@ -115,6 +117,7 @@ class Segmenter:
         *,
         sar: SarInput | None = None,
         description: str | None = None,
+        climate: ClimateOptions | None = None,
         modalities: Modalities = "both",
         output: str | os.PathLike[str] | None = None,
         confidence_threshold: float | None = None,
@@ -136,6 +139,7 @@ class Segmenter:
             sar: the image's SAR partner, on its grid: a file, or an array [H, W] or [S, H, W]; how it is read is part of
                 ``options``. A model that reads none says so once, as one does that reads SAR and is given none.
             description: what is said of the whole scene, in place of what the vocabulary says of it.
+            climate: where it was taken, for models that read that, if not as ``options`` say; a description takes its place.
             modalities: read the image or its SAR partner alone, to compare; a model that was not trained so may be at a loss.
             output: where the class map goes, ``DIR/NAME.tif`` or ``.png``; beside it ``NAME.confidence.tif`` and, if asked
                 for, ``NAME.probabilities.tif``. Without it nothing is written.
@@ -160,29 +164,29 @@ class Segmenter:
         if modalities == "sar" and not paired:
             raise InputError(f"{'no SAR was given' if sar is None else 'this model reads no SAR'}, so none can be read alone")
         vocabulary, least = asked(vocabulary, description, confidence_threshold, reads_sentences=reads_sentences)
-        reads = {"reads_descriptions": self.reads_descriptions, "reads_sar": self.reads_sar}
-        told = self.hints.beside(vocabulary.description, sar is not None, **reads)
-        told = (*told, *self.hints.of_words(vocabulary, reads_sentences=reads_sentences))
-        told = (*told, ("MODALITIES", "optical alone")) if paired and modalities == "optical" else told
         decision = Decision(vocabulary, threshold=least, probabilities=probabilities)
         polygons = None if vectors is None else (vectors, VectorOptions(min_area, simplify))
         target = None if output is None else Target.of(output, probabilities=probabilities, overlay=overlay, polygons=polygons)
+        options = (options or ReadOptions()).at(climate)
         with ExitStack() as opened:
             opened.enter_context(rasterio.Env(GDAL_CACHEMAX=_RASTER_CACHE))
             scene = opened.enter_context(open_scene(image, options))
             if target is not None:
                 target.check(scene.place, sar)
-            how = options.sar if options is not None else SarOptions()
+            whereabouts = whereabouts_for(self.model, scene.place, vocabulary, options)
+            vocabulary = vocabulary if whereabouts is None else vocabulary.with_description(whereabouts.text)
+            told = self.hints.told(self.model, vocabulary, whereabouts, climate=str(options.climate), sar=sar is not None)
+            told += (("MODALITIES", "optical alone"),) if paired and modalities == "optical" else ()
             if sar is not None and not paired:
-                with open_partner(sar, scene.place, how):  # a mistake is one whether or not this model would read it
+                with open_partner(sar, scene.place, options.sar):  # a mistake is one whether or not this model would read it
                     pass
             grounding = None
             if sentence is not None:
-                says = {"squeezes": self._is("squeezes"), "reads_sentences": reads_sentences}
-                grounding = ground(sentence, scene, self.model.tiling, **says)
+                squeezes = self._is("squeezes")
+                grounding = ground(sentence, scene, self.model.tiling, squeezes=squeezes, reads_sentences=reads_sentences)
                 scene = grounding.view(scene)
             if paired:
-                scene = opened.enter_context(beside(scene, sar, how, modalities, self.sar_bands))
+                scene = opened.enter_context(beside(scene, sar, options.sar, modalities, self.sar_bands))
             if isinstance(scene, PairedScene):
                 self.hints.of_scale(scene.sar_scale, getattr(self.model, "sar_scale", ""))
             plan = plan_scene(scene, self.model.tiling, decision.names)
@@ -191,11 +195,10 @@ class Segmenter:
                 digest = self._fill(work, scene, plan, vocabulary, decision, progress)
                 maps = UnitMaps(work, plan.units, (scene.height, scene.width))
                 preview = (scene.reduced(digest.preview.labels.shape), digest.preview.labels)
-                facts = told if grounding is None else (*told, *grounding.facts)
-                provenance = (*self.provenance, *scene.facts, *decision.facts, *facts)
-                result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance)
-                if grounding is not None:
-                    result = Referred.of(result, grounding)
+                told += () if grounding is None else grounding.facts
+                provenance = (*self.provenance, *scene.facts, *decision.facts, *told)
+                result = Segmentation(scene.place, vocabulary, maps, digest.coverage, preview, provenance, (), whereabouts)
+                result = result if grounding is None else Referred.of(result, grounding)
                 if target is None:
                     return result
                 written = target.write(result, maps, cog=cog)
@@ -251,6 +254,11 @@ class Segmenter:
         """Whether the model reads what is said of the whole scene."""
         return self._is("reads_descriptions")
 
+    @property
+    def reads_places(self) -> bool:
+        """Whether the model reads what the place looks like where an image was taken."""
+        return self._is("reads_places")
+
     def _is(self, what: str) -> bool:
         """What a model may say of itself (see :class:`TileModel`)."""
         return bool(getattr(self.model, what, False))
@@ -273,19 +281,15 @@ class Segmenter:
     def _work(self, scene: Scene, vocabulary: Vocabulary, decision: Decision, target: Target | None, resume: bool) -> Work:
         """Where finished units go: on disk where there is an output and the scene is large, or work to go on with."""
         values = scene.height * scene.width * (2 + (decision.names if decision.probabilities else 0))
-        if target is None or target.is_picture:
+        if target is None or target.is_picture or (values <= self.in_memory and not target.work.exists()):
             return WorkInMemory()
-        if values <= self.in_memory and not target.work.exists():
-            return WorkInMemory()
-        return WorkFolder(target.work, self._identity(scene, vocabulary, decision), resume=resume)
-
-    def _identity(self, scene: Scene, vocabulary: Vocabulary, decision: Decision) -> dict[str, str]:
-        return {
+        identity = {
             "image": f"{scene.version}, {scene.width} x {scene.height}",
             "vocabulary": repr(vocabulary),
             "model": self.identity,
             "options": f"{scene.facts}, thresholds {decision.least.tolist()}, probabilities {decision.probabilities}",
         }
+        return WorkFolder(target.work, identity, resume=resume)
 
     @cached_property
     def identity(self) -> str:

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 
 from ovrs.inference.collar import Collar
 from ovrs.inference.nodata import nodata_in
-from ovrs.inference.rasters import ImageHeader, place_of
+from ovrs.inference.rasters import ImageHeader, place_of_file
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.scene import Scene, model_grid
 from ovrs.inference.stretch import Stretch, StretchRule, as_eight_bits
@@ -48,8 +48,7 @@ class TiffScene(Scene):
 
     def _prepare(self, options: ReadOptions) -> None:
         file = self._file
-        synthetic = "SYNTHETIC" in file.tags()  # our own drawings say so
-        self.place = place_of(file.height, file.width, file.crs, file.transform, self.location, synthetic)
+        self.place = place_of_file(file, self.location)
         self._bands = list(choose_bands(self.location, file, options.bands))
         self._type = np.result_type(*(file.dtypes[band - 1] for band in self._bands))
         self._nodata = nodata_in(options.nodata, self._type, self.location)

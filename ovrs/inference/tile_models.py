@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ovrs.inference.tiles import Tiling
+from ovrs.inference.whereabouts import MOST_TOKENS
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.modeling.windows import resize
 from ovrs.vocabulary import Vocabulary
@@ -20,7 +21,9 @@ class TileModel(Protocol):
     One that was trained on whole images squeezed to a tile says so by an attribute ``squeezes``, one that reads sentences,
     with 0.5 as the border of their scores, by ``reads_sentences``, one that reads what is said of the whole scene by
     ``reads_descriptions``, and one that reads SAR by ``reads_sar``, how many polarisations by ``sar_bands``, and on which
-    scale it learnt from them by ``sar_scale`` (``db`` or ``8bit``); without these none is assumed.
+    scale it learnt from them by ``sar_scale`` (``db`` or ``8bit``). One whose descriptions say what the place looks like where
+    an image was taken says so by ``reads_places``, how long they may be by ``most_tokens``, and may count their tokens by a
+    method ``count_tokens(text)``. Without these none is assumed.
     """
 
     tiling: Tiling
@@ -47,6 +50,9 @@ class SystemTiles:
         self.squeezes = bool(model.fixed_size)
         self.reads_sentences = model.reads_sentences
         self.reads_descriptions = model.reads_descriptions
+        self.reads_places = model.reads_places
+        self.count_tokens = getattr(model, "count_tokens", None)  # by its own tokenizer, where it offers that
+        self.most_tokens = int(getattr(model, "most_tokens", MOST_TOKENS))
         self.reads_sar = model.reads_sar
         self.sar_scale = str(getattr(model, "sar_scale", ""))
         self.sar_bands = int(getattr(model, "sar_bands", 0))  # polarisations; 0 where a system does not say

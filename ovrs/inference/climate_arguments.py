@@ -1,0 +1,95 @@
+"""What the demo's command line says of where images were taken, and the prompts that follow from it. Imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ovrs.errors import InputError
+
+if TYPE_CHECKING:
+    from ovrs.inference.climate_options import ClimateOptions
+    from ovrs.inference.questions import Question
+    from ovrs.inference.reading import ReadOptions
+    from ovrs.inference.sources import Source
+
+_SEASONS = ("winter", "spring", "summer", "autumn", "dry", "rainy")
+
+
+def add_climate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the group "where the image was taken", which only some models read."""
+    where = parser.add_argument_group("where the image was taken, for models that read it")
+    where.add_argument(
+        "--location",
+        default="",
+        metavar="LAT,LON",
+        help="degrees, as 25.2,55.3 or '25.2N 55.3E' (default: the middle of a GeoTIFF, by its own coordinates; in front of "
+        "a minus write --location=-33.9,18.5)",
+    )
+    where.add_argument("--region", default="", metavar="NAME", help="a city or region by name, as Dubai")
+    where.add_argument("--zone", default="", metavar="CODE", help="the climate zone itself (Köppen and Geiger), as BWh")
+    where.add_argument(
+        "--climate-raster", type=Path, metavar="FILE", help="look zones up in this raster, not in the map that comes along"
+    )
+    where.add_argument(
+        "--prompt-bank", type=Path, metavar="FILE", help="take sentences from this bank, not from the one that comes along"
+    )
+    where.add_argument("--season", choices=_SEASONS, default="", help="also say the season in the prompt")
+    where.add_argument("--say-pixel-size", action="store_true", help="also say in the prompt how large a pixel is")
+    where.add_argument(
+        "--show-prompt",
+        action="store_true",
+        help="print place, zone and prompt of each input, or of the place that is named, and stop before a model is loaded",
+    )
+
+
+def climate_options(args: argparse.Namespace) -> ClimateOptions:
+    """What is known of where images were taken, as the arguments say; tried as far as that goes without an image.
+
+    Raises:
+        OvrsError: a place, zone, raster or bank that there is not, or nothing to show a prompt of.
+    """
+    from ovrs.inference.climate_options import ClimateOptions
+
+    options = ClimateOptions(
+        args.location, args.region, args.zone, args.climate_raster, args.prompt_bank, args.season, args.say_pixel_size
+    )
+    options.check()
+    if args.show_prompt and not (args.input or options.zone or options.place or args.description):
+        raise InputError("--show-prompt: name an image by --input, or a place by --location, --region or --zone")
+    return options
+
+
+def show_prompts(
+    sources: Sequence[Source], questions: Sequence[Question], options: ReadOptions, description: str | None
+) -> int:
+    """Print the place, the zone and the prompt of each image and question; without an image, of the place that is named.
+
+    Token counts are estimated: a model's own tokenizer may find room for a sentence more.
+
+    Returns:
+        The exit status: 2 where the coordinates of an image could not be read.
+    """
+    from ovrs.errors import OvrsError
+    from ovrs.inference.command_line import one_line
+    from ovrs.inference.questions import in_words
+    from ovrs.inference.sentence import Sentence
+    from ovrs.inference.whereabouts import Whereabouts, whereabouts_of_file
+
+    failed = False
+    for question in questions:
+        if len(questions) > 1:
+            print(in_words(question))
+        vocabulary = question.asked(True)[0] if isinstance(question, Sentence) else question
+        vocabulary = vocabulary if description is None else vocabulary.with_description(description)
+        if not sources:
+            print(Whereabouts.of(vocabulary, options.climate))
+        for source in sources:
+            try:
+                print(f"{source.path}\n{whereabouts_of_file(source.path, vocabulary, options)}")
+            except OvrsError as error:
+                failed = True
+                print(f"{source.path}: {one_line(error)}")
+    return 2 if failed else 0

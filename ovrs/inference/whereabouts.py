@@ -1,0 +1,183 @@
+"""Where an image was taken, and the prompt that tells a model so: from its own coordinates, or from what the user says."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from ovrs.climate import places
+from ovrs.climate.prompts import climate_prompt
+from ovrs.climate.zones import Zone, zone_named
+from ovrs.inference.addresses import Location
+from ovrs.inference.climate_options import SEASONS, ClimateOptions
+
+if TYPE_CHECKING:
+    from ovrs.inference.reading import ReadOptions
+    from ovrs.inference.segmented import Place
+    from ovrs.vocabulary import Vocabulary
+
+# Tokens that a prompt may have where a model does not say: those of MetaSegNet (Wang et al. 2024).
+MOST_TOKENS = 250
+# Columns of what is printed.
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """What a model that reads descriptions of places is told of an image, and why.
+
+    Attributes:
+        text: the prompt.
+        place: where the image was taken; None where that is not known, or not asked for.
+        zone: the climate zone there; None likewise.
+        zone_by: who says the zone, where it is not looked up at the place.
+        lacked: what a climate prompt lacked, so that the prompt is neutral; "" where it lacked nothing.
+        left_out: classes of which the prompt says nothing.
+        own: the prompt is the user's own description.
+    """
+
+    text: str
+    place: places.Place | None = None
+    zone: Zone | None = None
+    zone_by: str = ""
+    lacked: str = ""
+    left_out: tuple[str, ...] = ()
+    own: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        options: ClimateOptions,
+        grid: Place | None = None,
+        *,
+        gsd: float | None = None,
+        most_tokens: int = MOST_TOKENS,
+        count: Callable[[str], int] | None = None,
+    ) -> Whereabouts:
+        """Find the place and its zone, and compose the prompt from the sentences about the classes (by their first words).
+
+        Args:
+            vocabulary: a description of its own stands, and nothing else is looked for.
+            grid: the image's, whose coordinates say where it lies unless the options do; of a drawn scene its zone, too.
+            gsd: metres a pixel at which the model sees the image; None is the grid's own.
+            most_tokens, count: see :func:`ovrs.climate.prompts.climate_prompt`.
+
+        Raises:
+            InputError: the climate raster cannot be read, or the package that knows zones is missing.
+            DataError: the prompt bank cannot be read.
+        """
+        if vocabulary.description:
+            return cls(vocabulary.description, own=True)
+        place = options.place or (None if grid is None else _middle_of(grid))
+        zone, by = _zone_of(place, options, "" if grid is None else grid.zone)
+        prompt = climate_prompt(
+            None if zone is None else zone.code,
+            [each.name for each in vocabulary.classes],
+            bank=options.prompt_bank(),
+            season=SEASONS.get(options.season, ""),
+            gsd=_pixel_size(grid, gsd) if options.say_pixel_size else 0.0,
+            most_tokens=most_tokens,
+            count=count,
+        )
+        lacked = "" if prompt.zone else "a sentence about these classes"
+        if zone is None:
+            lacked = "a place" if place is None else "a climate zone"
+        return cls(prompt.text, place, zone, by, lacked, () if lacked else prompt.left_out)
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """For the tags of what is written, beside the prompt itself."""
+        found = {
+            "PLACE": "" if self.place is None else str(self.place),
+            "CLIMATE_ZONE": "" if self.zone is None else self.zone.code,
+        }
+        return tuple((name, value) for name, value in found.items() if value)
+
+    @property
+    def where(self) -> str:
+        """Place and zone in one line."""
+        if self.own:
+            return "place: not asked for, since what is said of the scene is given"
+        place = "not known" if self.place is None else str(self.place)
+        if self.zone is not None:
+            by = f" ({self.zone_by})" if self.zone_by else ""
+            return f"place: {place}; zone {self.zone.code}, {self.zone.name}{by}"
+        if self.place is not None:
+            return f"place: {place}; no climate zone there, as on the open sea; one can be named by --zone"
+        return f"place: {place}; name it by --location, --region or --zone"
+
+    def __str__(self) -> str:
+        """Place and zone in one line, the prompt wrapped below, and of what it says nothing."""
+        kind = " (the description given)" if self.own else f" (neutral, for lack of {self.lacked})" if self.lacked else ""
+        lines = [self.where, fill(f"prompt{kind}: {self.text}", _WIDTH, subsequent_indent="  ")]
+        if self.left_out:
+            lines.append(fill(f"nothing is said of: {', '.join(self.left_out)}", _WIDTH, subsequent_indent="  "))
+        return "\n".join(lines)
+
+
+def whereabouts_for(model: object, grid: Place, vocabulary: Vocabulary, options: ReadOptions) -> Whereabouts | None:
+    """What a model is told of an image that it is about to see; None where it reads no places.
+
+    Args:
+        model: a :class:`~ovrs.inference.tile_models.TileModel`.
+
+    Raises:
+        OvrsError: see :meth:`Whereabouts.of`.
+    """
+    if not getattr(model, "reads_places", False):
+        return None
+    most, count = getattr(model, "most_tokens", MOST_TOKENS), getattr(model, "count_tokens", None)
+    return Whereabouts.of(vocabulary, options.climate, grid, gsd=options.gsd, most_tokens=most, count=count)
+
+
+def whereabouts_of_file(location: Location, vocabulary: Vocabulary, options: ReadOptions) -> Whereabouts:
+    """The same of a file, by its header alone; tokens are estimated.
+
+    Raises:
+        OvrsError: the file cannot be segmented, or see :meth:`Whereabouts.of`.
+    """
+    from ovrs.inference.rasters import place_of_file, read_header
+    from ovrs.inference.tiff import open_tiff, reading
+
+    header = read_header(location, options)
+    if header.kind == "picture":
+        return Whereabouts.of(vocabulary, options.climate)
+    with open_tiff(location, is_vrt=header.kind == "VRT") as file, reading(location):
+        grid = place_of_file(file, location)
+    return Whereabouts.of(vocabulary, options.climate, grid, gsd=options.gsd)
+
+
+def _middle_of(grid: Place) -> places.Place | None:
+    """By its coordinate reference system, or the control points of a GeoTIFF that has no other."""
+    if grid.crs is not None:
+        name = "the image" if grid.path is None else grid.path.name
+        return places.place_of_grid(grid.crs, grid.transform, grid.width, grid.height, f"the middle of {name}")
+    if isinstance(grid.path, Path) and grid.path.suffix.lower() in (".tif", ".tiff"):
+        return places.place_of_raster(grid.path)
+    return None
+
+
+def _zone_of(place: places.Place | None, options: ClimateOptions, drawn: str) -> tuple[Zone | None, str]:
+    """The zone of a place, and who says so where it is not looked up there."""
+    if options.zone:
+        return zone_named(options.zone), "as named"
+    if drawn and options.place is None:
+        return zone_named(drawn), "as drawn"
+    if place is None:
+        return None, ""
+    from ovrs.climate.lookup import zone_at
+
+    return zone_at(place.lon, place.lat, options.raster), "" if options.raster is None else os.path.basename(options.raster)
+
+
+def _pixel_size(grid: Place | None, gsd: float | None) -> float:
+    """Metres a pixel; 0 where nothing says so."""
+    if gsd is not None:
+        return gsd
+    return 0.0 if grid is None or grid.pixel_area is None else math.sqrt(grid.pixel_area)
