@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovrs.climate.lookup import check_coordinates
+from ovrs.climate.raster import project
 from ovrs.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,14 +81,8 @@ def place_of_grid(
     """The middle of an image's grid; None where CRS or transform are missing, or put it nowhere on Earth."""
     if crs is None or transform is None or transform.is_identity:  # rasterio's word for no transform
         return None
-    from rasterio.errors import RasterioError
-    from rasterio.warp import transform as project
-
     x, y = transform @ (width / 2, height / 2)
-    try:
-        (lon,), (lat,) = project(crs, "EPSG:4326", [x], [y])
-    except (RasterioError, ValueError):
-        return None
+    lon, lat = (float(values[0]) for values in project(crs, "EPSG:4326", [x], [y]))
     if not (math.isfinite(lon) and -90 <= lat <= 90 and abs(lon) <= 540):
         return None
     return Place((lon + 180) % 360 - 180, lat, origin)

@@ -10,14 +10,17 @@ import math
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ovrs.climate.lookup import COAST_KM, kilometres
 from ovrs.climate.zones import ZONES, Zone
 from ovrs.errors import InputError
+
+if TYPE_CHECKING:
+    from rasterio.crs import CRS
 
 BECK = [
     *("Af", "Am", "Aw", "BWh", "BWk", "BSh", "BSk", "Csa", "Csb", "Csc", "Cwa", "Cwb", "Cwc", "Cfa", "Cfb", "Cfc"),
@@ -64,7 +67,7 @@ def zone_in(path: Path, lon: float, lat: float) -> Zone | None:
         return None
     number = found[0]  # the others near by need no meaning
     if number not in meanings:
-        known = f"{min(meanings)} to {max(meanings)}"
+        known = f"{min(meanings):g} to {max(meanings):g}"
         raise InputError(
             f"{path}: {number:g} at latitude {lat:g}, longitude {lon:g} is no number of a climate zone ({known} are); "
             f"say what the numbers mean in {path.with_suffix('.txt').name} beside it, with lines such as '4: BWh'"
@@ -99,10 +102,9 @@ def _read_legend(legend: Path) -> dict[float, Zone]:
 
 def _numbers_near(file: Any, lon: float, lat: float) -> tuple[float, float] | None:
     """The number of the cell that a place lies in, at 0 km, or of the nearest with one; None where there is none."""
-    from rasterio.warp import transform
     from rasterio.windows import Window
 
-    xs, ys = transform("EPSG:4326", file.crs, [lon], [lat])
+    xs, ys = project("EPSG:4326", file.crs, [lon], [lat])
     if not (math.isfinite(xs[0]) and math.isfinite(ys[0])):
         return None
     turn = _turn(file, xs[0])
@@ -114,6 +116,27 @@ def _numbers_near(file: Any, lon: float, lat: float) -> tuple[float, float] | No
     return _nearest(file, lon, lat, turn)
 
 
+def project(
+    source: CRS | str, target: CRS | str, xs: ArrayLike, ys: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates in another reference system; infinite where it has none for a place."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+    from rasterio.warp import transform
+
+    points = np.stack([np.asarray(xs, np.float64), np.asarray(ys, np.float64)])
+    try:
+        done = np.asarray(transform(source, target, *points)[:2])
+    except (RasterioError, CPLE_BaseError):
+        if points.shape[1] == 1:
+            done = np.full_like(points, np.inf)
+        else:  # one point beyond a projection's domain spoils all
+            done = np.concatenate(
+                [project(source, target, *point) for point in np.split(points, points.shape[1], axis=1)], axis=1
+            )
+    return done[0], done[1]
+
+
 def _turn(file: Any, x: float) -> float:
     """What to add to longitudes, for maps that run from 0 to 360 degrees rather than from -180 to 180."""
     if not file.crs.is_geographic:
@@ -122,7 +145,6 @@ def _turn(file: Any, x: float) -> float:
 
 
 def _nearest(file: Any, lon: float, lat: float, turn: float) -> tuple[float, float] | None:
-    from rasterio.warp import transform
     from rasterio.windows import Window
 
     rows, columns = _window(file, lon, lat, turn)
@@ -137,7 +159,7 @@ def _nearest(file: Any, lon: float, lat: float, turn: float) -> tuple[float, flo
     down = rows[0] + (where[:, 0] + 0.5) * height / shape[0]
     right = columns[0] + (where[:, 1] + 0.5) * width / shape[1]
     xs, ys = file.transform @ (right, down)
-    to_lon, to_lat = (np.asarray(values) for values in transform(file.crs, "EPSG:4326", xs, ys))
+    to_lon, to_lat = project(file.crs, "EPSG:4326", xs, ys)
     distance = kilometres(lon, lat, to_lon, to_lat)
     best = int(np.argmin(np.where(np.isfinite(distance), distance, np.inf)))
     return float(cells[tuple(where[best])]), float(distance[best])
@@ -145,14 +167,12 @@ def _nearest(file: Any, lon: float, lat: float, turn: float) -> tuple[float, flo
 
 def _window(file: Any, lon: float, lat: float, turn: float) -> tuple[tuple[int, int], tuple[int, int]]:
     """First and last row and column that can lie within the reach of a place, kept to the raster."""
-    from rasterio.warp import transform
-
     reach = COAST_KM / _KM_PER_DEGREE
     aside = min(reach / max(math.cos(math.radians(lat)), 1e-6), 180.0)
     steps = np.linspace(-1, 1, 9)
     around = [(lon + aside * x, min(max(lat + reach * y, -90), 90)) for x in steps for y in steps]
-    xs, ys = transform("EPSG:4326", file.crs, [place[0] for place in around], [place[1] for place in around])
-    right, down = ~file.transform @ (np.asarray(xs) + turn, np.asarray(ys))
+    xs, ys = project("EPSG:4326", file.crs, [place[0] for place in around], [place[1] for place in around])
+    right, down = ~file.transform @ (xs + turn, ys)
     known = np.isfinite(right) & np.isfinite(down)
     if not known.any():
         return (0, 0), (0, 0)
