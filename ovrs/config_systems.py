@@ -12,6 +12,7 @@ def add_system_keys(model: CfgNode) -> None:
     _add_backbones(model)
     _add_mafn(model)
     _add_tsmnet(model)
+    _add_metasegnet(model)
 
 
 def _add_dense_alignment(model: CfgNode) -> None:
@@ -175,3 +176,39 @@ def _add_tsmnet(model: CfgNode) -> None:
     keys.TRAINING.SCENE_WEIGHT = 1.0
     keys.TRAINING.CE_WEIGHT = 1.0
     keys.TRAINING.DICE_WEIGHT = 1.0
+
+
+def _add_metasegnet(model: CfgNode) -> None:
+    """``MODEL.METASEGNET``. The text encoder, which reads prompts, is ``MODEL.TEXT``'s."""
+    keys = model.METASEGNET = CfgNode()
+    # What sees the image: "backbone" (MODEL.IMAGE, a Swin transformer), or "tower", the image tower of
+    # MODEL.VISION_LANGUAGE, whose text tower then reads names of classes.
+    keys.IMAGE = "backbone"
+    # Of the tower alone: blocks, from 1, that become the levels at strides of 4, 8, 16 and 32 pixels (of patches of 16);
+    # before them those of the backbone that a small tower stands on, as "stem1", from 0.
+    keys.LAYERS = [4, 6, 8, 12]
+    # Channels of the image's and the text's sequence, of the pyramid and of the head; heads of all attention.
+    keys.DIM = 256
+    keys.HEADS = 8
+    # Image-text alignment (Table IV): crossmodal attention (eqs. 4 to 7) and so many blocks over both, and the matching
+    # loss. Without it no prompt is read. Image-text fusion: the text as a prior of channels; it needs the alignment.
+    keys.ALIGNMENT = True
+    keys.JOINT_LAYERS = 2
+    keys.FUSION = True
+    # "closed": a head of the K classes of DATASETS.TRAIN (the paper); "open": the cosine with words, any number of classes.
+    keys.HEAD = "open"
+    # 1 / factor of cosines at first: of the open head, and of images and texts in the matching loss.
+    keys.TEMPERATURE = 0.07
+
+    # Of training alone.
+    keys.TRAINING = CfgNode()
+    # Pairs of image and text before those of a batch with which these are compared too.
+    keys.TRAINING.QUEUE = 16
+    # Weights of the losses (eq. 3).
+    keys.TRAINING.CE_WEIGHT = 1.0
+    keys.TRAINING.DICE_WEIGHT = 1.0
+    keys.TRAINING.MATCHING_WEIGHT = 1.0
+    # Share of a label that is given to all classes alike.
+    keys.TRAINING.LABEL_SMOOTHING = 0.05
+    # Dice of each "class" over the batch, or of each "pixel" (eq. 2 as it is written).
+    keys.TRAINING.DICE = "class"

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 8
 TOLERATED = 0.01  # of a published file's names may be unknown here
-# Published files keep these; they follow from the architecture, or belong to a loss.
+# Published files keep these; they follow from the architecture, or belong to a loss (a queue of earlier pairs among them).
 HARMLESS = (
     "attn_mask",
     "context_length",
@@ -27,6 +27,12 @@ HARMLESS = (
     "logit_bias",
     "num_batches_tracked",
     "position_ids",
+    "queued_count",
+    "queued_images",
+    "queued_masks",
+    "queued_prompts",
+    "queued_texts",
+    "queued_tokens",
     "relative_position_index",
     "vocab_size",
 )

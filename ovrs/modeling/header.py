@@ -50,15 +50,20 @@ OURS = (
     "TEXT",
     "MAFN",
     "TSMNET",
+    "METASEGNET",
 )
-SENTENCES = ("IMAGE.", "TEXT.", "MAFN.", "TSMNET.")
+SENTENCES = ("IMAGE.", "TEXT.", "MAFN.", "TSMNET.", "METASEGNET.")
 # Of those the ones that a system does not read, by their beginnings.
 UNREAD = {
     "AerOSeg": ("RS_ZEROSEG.", *SENTENCES),
     "DenseAlignment": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", *SENTENCES),
     "RSZeroSeg": ("REFINEMENT.", "MAX_CLASSES", "GUIDANCE.SPATIAL_DIM", "GUIDANCE.TEXT_DIM", "GUIDANCE.UPSAMPLE", *SENTENCES),
-    "MAFN": ("RS_ZEROSEG.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.DROP_PATH", "TSMNET."),
-    "TSMNet": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.", "MAFN."),
+    "MAFN": ("RS_ZEROSEG.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.DROP_PATH", "TSMNET.", "METASEGNET."),
+    "TSMNet": ("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "IMAGE.", "MAFN.", "METASEGNET."),
+    "MetaSegNet": (
+        *("RS_ZEROSEG.", "GUIDANCE.", "COST.", "REFINEMENT.", "DECODER.", "MAX_CLASSES", "MAFN.", "TSMNET."),
+        "IMAGE.DROP_PATH",
+    ),
 }
 
 
@@ -122,10 +127,14 @@ def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
     unused = [*UNREAD.get(system, ()), "REFINEMENT.POOLING_"]
     if system == "MAFN":
         unused += _unused_by_mafn(ours)
+    elif system == "MetaSegNet" and ours.get("METASEGNET.IMAGE") == "backbone":
+        unused += ["VISION_LANGUAGE.", "METASEGNET.LAYERS", *([] if ours.get("IMAGE.NAME") == "small" else ["IMAGE.SMALL."])]
     elif ours.get("VISION_LANGUAGE.NAME") != "small":
         unused.append("VISION_LANGUAGE.SMALL.")
     if system == "TSMNet" and (ours.get("TSMNET.SCENE_ENCODER") == "clip" or not ours.get("TSMNET.SCENE")):
         unused.append("TEXT.")
+    if system == "MetaSegNet" and ours.get("METASEGNET.IMAGE") == "tower":
+        unused.append("IMAGE.")
     if system == "RSZeroSeg" and ours.get("RS_ZEROSEG.HEAD") != "decoder":
         unused += ["COST.", "DECODER.", "GUIDANCE.DECODER_DIMS"]
     return tuple(unused)

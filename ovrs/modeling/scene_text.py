@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ovrs.modeling.encoders.text_tokens import TextTokens
 
+SURE = 1e-6  # a class's share of the softmax never comes nearer to 1
+
 
 @dataclass(frozen=True)
 class SceneText:
@@ -20,11 +22,23 @@ class SceneText:
         counts: how many rows of ``classes`` each name has, its synonyms; () = one each.
         description: of one image each, or of all alike where it holds one; a row without tokens is of an image of which
             nothing is said. None where nothing is said of any.
+        said: the texts of ``description``, where a system asks which of them are the same.
     """
 
     classes: Tensor
     description: TextTokens | None = None
     counts: tuple[int, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+def share_logits(logits: Tensor, counts: Sequence[int]) -> Tensor:
+    """log p - log (1 - p) of the softmax p over names, each by its best word, for all its rows: [B, rows, H, W] -> the same.
+
+    ``counts`` says how many rows each name has; () = one each.
+    """
+    shares = best_words(logits, counts).log_softmax(dim=1)
+    logits = shares - torch.log1p(-shares.exp().clamp(max=1 - SURE))
+    return logits.repeat_interleave(torch.tensor(counts, device=logits.device), dim=1) if counts else logits
 
 
 def best_words(logits: Tensor, counts: Sequence[int]) -> Tensor:

@@ -30,7 +30,7 @@ from ovrs.modeling.encoders.text_tokens import TextTokens
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.paired_inputs import chosen_modalities, drop_modalities, image_and_sar
 from ovrs.modeling.paired_towers import PairedFeatures, PairedTowers
-from ovrs.modeling.scene_text import SceneText, best_words
+from ovrs.modeling.scene_text import SceneText, share_logits
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.modeling.softmax_losses import LossWeights, cross_entropy, soft_dice
 from ovrs.vocabulary import Vocabulary
@@ -38,7 +38,6 @@ from ovrs.vocabulary import Vocabulary
 logger = logging.getLogger(__name__)
 
 SCORED_LEVEL = 2  # of the pyramid: that of the encoder's own grid
-SURE = 1e-6  # a class's share of the softmax never comes nearer to 1
 NO_SAR = "no SAR beside the image: answering from the optical image alone"
 NO_DESCRIPTION = "no description of the scene: answering from the names of classes alone"
 
@@ -135,9 +134,7 @@ class TSMNet(SegmentationModel[SceneText]):
     def logits(self, images: Tensor, text: SceneText) -> Tensor:
         """See the base class: log p - log (1 - p) of the softmax p over names, each by its best word, for all its rows."""
         pyramid, objects = self._pyramid(images, text)
-        shares = best_words(self._classified(pyramid, objects, text), text.counts).log_softmax(dim=1)
-        logits = shares - torch.log1p(-shares.exp().clamp(max=1 - SURE))
-        return logits.repeat_interleave(torch.tensor(text.counts, device=logits.device), dim=1) if text.counts else logits
+        return share_logits(self._classified(pyramid, objects, text), text.counts)
 
     def _pyramid(self, images: Tensor, text: SceneText) -> tuple[list[Tensor], ObjectLevel | None]:
         """The pyramid that nothing has been said to, and what classes have in common with the image, if they are asked."""

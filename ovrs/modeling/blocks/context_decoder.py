@@ -64,9 +64,9 @@ class ContextLayer(nn.Module):
             nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim), nn.Dropout(dropout)
         )
 
-    def forward(self, words: Tensor, context: Tensor) -> Tensor:
-        """``words`` [B, N, C] and ``context`` [B, L, C] -> [B, N, C]."""
+    def forward(self, words: Tensor, context: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        """``words`` [B, N, C], whose ``mask`` [B, N] is true where they may be read, and ``context`` [B, L, C] -> [B, N, C]."""
         normal = self.self_norm(words)
-        words = words + self.self_attn(normal, normal)
+        words = words + self.self_attn(normal, normal, mask=mask)
         words = words + self.cross_attn(self.cross_norm(words), context)
         return words + self.mlp(self.mlp_norm(words))

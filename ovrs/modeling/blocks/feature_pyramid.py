@@ -16,20 +16,21 @@ class FeaturePyramid(nn.Module):
     Args:
         dims: channels of the levels, finest first.
         dim: channels of the pyramid.
+        finest: how many levels come out, the finest ones; 0 = all.
     """
 
-    def __init__(self, *, dims: Sequence[int], dim: int = 256) -> None:
+    def __init__(self, *, dims: Sequence[int], dim: int = 256, finest: int = 0) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(channels, dim, 1) for channels in dims)
-        self.smooth = nn.ModuleList(nn.Conv2d(dim, dim, 3, padding=1) for _ in dims)
+        self.smooth = nn.ModuleList(nn.Conv2d(dim, dim, 3, padding=1) for _ in dims[: finest or None])
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Levels [B, C_i, H_i, W_i], finest first -> [B, dim, H_i, W_i]."""
+        """Levels [B, C_i, H_i, W_i], finest first -> [B, dim, H_i, W_i] of those that come out."""
         maps = [lateral(level) for lateral, level in zip(self.laterals, levels, strict=True)]
         for number in range(len(maps) - 1, 0, -1):
             height, width = maps[number - 1].shape[-2:]
             maps[number - 1] = maps[number - 1] + resize_nearest(maps[number], (height, width))
-        return [smooth(x) for smooth, x in zip(self.smooth, maps, strict=True)]
+        return [smooth(x) for smooth, x in zip(self.smooth, maps, strict=False)]
 
 
 class PyramidHead(nn.Module):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
+from ovrs.modeling.blocks.level_adapters import LevelAdapters
 from ovrs.modeling.encoders.backbones import BackboneStem, read_levels
 from ovrs.modeling.encoders.clip_image import ClipImage
 
@@ -72,6 +73,28 @@ class TowerLevels:
         assert isinstance(stem, BackboneStem)
         found = read_levels(stem.backbone, x.contiguous(memory_format=torch.channels_last), [*self.stem, stem.level])
         return found[:-1], stem.projection(found[-1])
+
+
+class TowerPyramid(nn.Module):
+    """Levels of a tower brought to the strides and the channels of a pyramid; the tower itself belongs to somebody else.
+
+    Args:
+        levels: which are read.
+        adapters: from those to ``dim`` channels at ``strides``.
+        dim: channels of all that comes out.
+        strides: of what comes out, in pixels.
+    """
+
+    def __init__(self, levels: TowerLevels, adapters: LevelAdapters, *, dim: int, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.levels = levels
+        self.adapters = adapters
+        self.strides = tuple(strides)
+        self.channels = (dim,) * len(self.strides)
+
+    def forward(self, x: Tensor, tower: ClipImage) -> list[Tensor]:
+        """The levels [B, dim, h, w] of normalised images ``x`` [B, 3, H*patch, W*patch]."""
+        return self.adapters(self.levels.read(tower, x))
 
 
 def _stem_level(tower: ClipImage, layer: str) -> int:
