@@ -64,6 +64,7 @@ class Events:
         scale: str | None,
         resample: bool,
         description: str | None,
+        where: str | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - gradio looks for it here
     ) -> tuple[Any, ...]:
@@ -73,7 +74,7 @@ class Events:
         def count(done: int, tiles: int) -> None:
             progress((done, tiles), desc="segmenting", unit="tiles")
 
-        beside = Beside(sar, scale, resample, description or "")
+        beside = Beside(sar, scale, resample, description or "", where or "")
         result = self.guests.segment(str(request.session_hash), upload, vocabulary, least, bands, count, beside)
         screen = result.screen
         return (
@@ -90,10 +91,11 @@ class Events:
         )
 
     def remarks(self, result: Result) -> str:
-        """How a sentence was read, what the model lacked, and why there are no polygons."""
+        """Where the image was taken, how a sentence was read, what the model lacked, and why there are no polygons."""
         read = [f"{line[:1].upper()}{line[1:]}." for line in result.read.splitlines()]
         missing = [f"No polygons: {result.no_vectors}."] if result.no_vectors else []
-        return "".join(panels.note(plain_words(line, self.guests.uploads)) for line in (*read, *missing))
+        told = [f"{line[:1].upper()}{line[1:]}" for line in result.told]
+        return "".join(panels.note(plain_words(line, self.guests.uploads)) for line in (*told, *read, *missing))
 
     def show_layer(self, name: str, request: gr.Request) -> tuple[str, str]:
         """Another layer was chosen."""
@@ -120,6 +122,10 @@ class Events:
     def take_away(self) -> tuple[None, str, bool, str]:
         """Another image was uploaded, or none is left: what was beside the one before does not belong to it."""
         return None, GUESSED, False, ""
+
+    def find_place(self, upload: str | None, bands: str | None) -> str:
+        """An image was chosen or taken away: where it says that it was taken, for a model that reads that."""
+        return self.guests.coordinates(upload, bands) if upload and self.guests.segmenter.reads_places else ""
 
     def choose_example(self, event: gr.SelectData) -> tuple[str, str, bool, str | None, str, bool, str]:
         """An example was chosen; it is drawn where it is not there (any more). What was another image's is taken away."""

@@ -25,6 +25,7 @@ from ovrs.inference.segmentation import Referred
 from ovrs.inference.segmenter import Progress, Segmenter
 from ovrs.inference.sentence import Sentence
 from ovrs.inference.targets import Target
+from ovrs.inference.whereabouts import coordinates_of_file
 from ovrs.vocabulary import Vocabulary
 
 # Words, synonyms included, for each name that is allowed.
@@ -61,6 +62,7 @@ class Result:
         vectors: the GeoPackage, or None.
         no_vectors: why there is none, else empty.
         read: of a sentence, how the image was read for it and what is lost by that, a line each; and what a model lacked.
+        told: where the image was taken and what the model was told of that, a line each, for a model that reads places.
     """
 
     screen: Screen
@@ -69,6 +71,7 @@ class Result:
     vectors: Path | None
     no_vectors: str
     read: str = ""
+    told: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -116,6 +119,13 @@ class Guests:
         read_header(file, options)
         return file, options
 
+    def coordinates(self, path: str | os.PathLike[str] | None, bands: str | None = None) -> str:
+        """Where an upload says that it was taken; "" where it says nothing, or cannot be segmented."""
+        try:
+            return coordinates_of_file(*self.upload(path, bands))
+        except InputError:
+            return ""
+
     def _file(self, path: str | os.PathLike[str]) -> Path:
         """A file that was uploaded here and is not too large."""
         file, root = Path(path).resolve(), self.uploads.resolve()
@@ -155,13 +165,15 @@ class Guests:
         Args:
             guest: any text that tells guests apart; never part of a path.
             threshold: confidence below which a pixel is background, where that is given by words.
-            beside: a SAR partner and a description, for models that read them.
+            beside: a SAR partner, a description and a place, for models that read them.
 
         Raises:
             OvrsError: see :meth:`upload` and :meth:`ovrs.Segmenter.segment`.
         """
         path, options = self.upload(upload, bands)
         self._check(vocabulary)
+        if self.segmenter.reads_places:
+            options = replace(options, climate=beside.climate(coordinates_of_file(path, options)))
         more = {"sar": self._partner(beside), "description": beside.description or None, "progress": progress}
         folder = self._new_folder(guest)
         try:
@@ -251,7 +263,9 @@ class Guests:
         read = [result.grounding.report] if isinstance(result, Referred) else []
         read += [f"read without {lacked}" for name, lacked in result.provenance if name == "LACKED"]
         read += [f"{said}; tick One sentence for the mask of one alone" for name, said in result.provenance if name == "WORDS"]
-        return Result(Screen.of(result, files), raster, folder / f"{stem}.overlay.png", vectors, reason, "\n".join(read))
+        told = () if result.whereabouts is None else result.whereabouts.lines
+        overlay = folder / f"{stem}.overlay.png"
+        return Result(Screen.of(result, files), raster, overlay, vectors, reason, "\n".join(read), told)
 
 
 def safe_stem(name: str) -> str:

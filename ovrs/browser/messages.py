@@ -21,6 +21,8 @@ _ADVICE = (
     ),
     (r"say which they are: --sar-scale .*", "choose which under SAR values"),
     (r" \(--sar-bands\)", ""),
+    (r"; (name it by --location, --region or --zone|one can be named by --zone)", "; name one under Where"),
+    (r" \(--location\)", " (as typed)"),
     (r"; what is finished stays in .*, --resume goes on from there", "; try again later, or use a smaller image"),
 )
 

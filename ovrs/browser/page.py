@@ -41,7 +41,7 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="ask"):
                 upload, examples = _image_controls(gallery)
-                sar, scale, resample, description = _controls_beside(guests.segmenter)
+                sar, scale, resample, description, where = _controls_beside(guests.segmenter)
                 preset, words, sentence, background, threshold, bands = _word_controls(guests)
                 go = gr.Button("Segment", variant="primary", elem_id="go")
             with gr.Column(elem_id="look"):
@@ -69,6 +69,7 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
             event(plainly(run, guests), inputs, outputs, api_visibility="private", **more)
 
         on(upload.change, does.show_image, [upload, bands], [sheet, *shown], show_progress="hidden")
+        on(upload.change, does.find_place, [upload, bands], where, show_progress="hidden")
         # Of what a guest does to the image, not of an example, which brings its own.
         for event in (upload.upload, upload.clear, upload.delete):
             on(event, does.take_away, None, [sar, scale, resample, description], show_progress="hidden")
@@ -79,7 +80,7 @@ def build_page(guests: Guests, model: str, waiting: int) -> gr.Blocks:
         on(
             go.click,
             does.segment,
-            [upload, words, sentence, background, threshold, bands, sar, scale, resample, description],
+            [upload, words, sentence, background, threshold, bands, sar, scale, resample, description, where],
             [sheet, *shown],
             concurrency_limit=1,
             concurrency_id="model",
@@ -129,7 +130,7 @@ def _image_controls(gallery: Gallery) -> tuple[gr.File, gr.Gallery]:
     return upload, examples
 
 
-def _controls_beside(segmenter: Segmenter) -> tuple[gr.File, gr.Dropdown, gr.Checkbox, gr.Textbox]:
+def _controls_beside(segmenter: Segmenter) -> tuple[gr.File, gr.Dropdown, gr.Checkbox, gr.Textbox, gr.Textbox]:
     """Of what only some models read; not shown where the model does not."""
     radar, told = segmenter.reads_sar, segmenter.reads_descriptions
     sar = gr.File(label="SAR partner, on the same grid", file_types=SAR_TYPES, height=90, elem_id="sar", visible=radar)
@@ -142,7 +143,14 @@ def _controls_beside(segmenter: Segmenter) -> tuple[gr.File, gr.Dropdown, gr.Che
         elem_id="description",
         visible=told,
     )
-    return sar, scale, resample, description
+    where = gr.Textbox(
+        label="Where (place, zone or coordinates)",
+        info="A GeoTIFF says it itself; of other images the model is told nothing unless you do.",
+        placeholder="Dubai, or BWh, or 25.2, 55.3",
+        elem_id="where",
+        visible=segmenter.reads_places,
+    )
+    return sar, scale, resample, description, where
 
 
 def _word_controls(guests: Guests) -> tuple[gr.Dropdown, gr.Textbox, gr.Checkbox, gr.Textbox, gr.Slider, gr.Textbox]:

@@ -112,13 +112,16 @@ class Whereabouts:
             return f"place: {place}; no climate zone there, as on the open sea; one can be named by --zone"
         return f"place: {place}; name it by --location, --region or --zone"
 
-    def __str__(self) -> str:
-        """Place and zone in one line, the prompt wrapped below, and of what it says nothing."""
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Place and zone, the prompt, and of which classes it says nothing."""
         kind = " (the description given)" if self.own else f" (neutral, for lack of {self.lacked})" if self.lacked else ""
-        lines = [self.where, fill(f"prompt{kind}: {self.text}", _WIDTH, subsequent_indent="  ")]
-        if self.left_out:
-            lines.append(fill(f"nothing is said of: {', '.join(self.left_out)}", _WIDTH, subsequent_indent="  "))
-        return "\n".join(lines)
+        silent = (f"nothing is said of: {', '.join(self.left_out)}",) if self.left_out else ()
+        return (self.where, f"prompt{kind}: {self.text}", *silent)
+
+    def __str__(self) -> str:
+        """The same for a terminal: a line for place and zone, the prompt wrapped below."""
+        return "\n".join([self.lines[0], *(fill(line, _WIDTH, subsequent_indent="  ") for line in self.lines[1:])])
 
 
 def whereabouts_for(model: object, grid: Place, vocabulary: Vocabulary, options: ReadOptions) -> Whereabouts | None:
@@ -142,15 +145,35 @@ def whereabouts_of_file(location: Location, vocabulary: Vocabulary, options: Rea
     Raises:
         OvrsError: the file cannot be segmented, or see :meth:`Whereabouts.of`.
     """
+    return Whereabouts.of(vocabulary, options.climate, _grid_of_file(location, options), gsd=options.gsd)
+
+
+def coordinates_of_file(location: Location, options: ReadOptions) -> str:
+    """Where a file says that it was taken, as :meth:`ClimateOptions.where` reads it; of a drawn scene its zone.
+
+    Returns:
+        Latitude and longitude in degrees; "" where the file says nothing.
+
+    Raises:
+        InputError: it cannot be segmented.
+    """
+    grid = _grid_of_file(location, options)
+    if grid is None or grid.zone:
+        return "" if grid is None else grid.zone
+    place = _middle_of(grid)
+    return "" if place is None else f"{place.lat:.4f}, {place.lon:.4f}"
+
+
+def _grid_of_file(location: Location, options: ReadOptions) -> Place | None:
+    """Of a GeoTIFF; None of a picture, which lies nowhere."""
     from ovrs.inference.rasters import place_of_file, read_header
     from ovrs.inference.tiff import open_tiff, reading
 
     header = read_header(location, options)
     if header.kind == "picture":
-        return Whereabouts.of(vocabulary, options.climate)
+        return None
     with open_tiff(location, is_vrt=header.kind == "VRT") as file, reading(location):
-        grid = place_of_file(file, location)
-    return Whereabouts.of(vocabulary, options.climate, grid, gsd=options.gsd)
+        return place_of_file(file, location)
 
 
 def _middle_of(grid: Place) -> places.Place | None:
