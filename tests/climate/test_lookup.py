@@ -138,6 +138,8 @@ class TestAgainstEveryCell:
             [generator.integers(0, self.HEIGHT, 3000), [0, 3, self.HEIGHT - 1], generator.integers(300, 1500, 40)]
         )
         columns = np.concatenate([generator.integers(0, self.WIDTH, 3003), generator.choice([0, 1, 3598, 3599], 40)])
+        rows = np.concatenate([rows, generator.integers(0, 12, 150)])  # where meridians draw together
+        columns = np.concatenate([columns, generator.integers(0, self.WIDTH, 150)])
         numbers = np.zeros((self.HEIGHT, self.WIDTH), np.uint8)
         numbers[rows, columns] = generator.integers(1, 32, len(rows))
         monkeypatch.setattr(lookup, "_world_map", lambda: numbers)
@@ -161,7 +163,7 @@ class TestAgainstEveryCell:
     def test_nearest_land(self, land):
         generator = np.random.default_rng(4)
         rows, columns = np.nonzero(land)
-        chosen = generator.choice(len(rows), 300)
+        chosen = np.concatenate([generator.choice(len(rows), 150), generator.choice(150, 150)])  # cells are sorted by row
         lats = 90 - (rows[chosen] + 0.5) / 10 + generator.normal(0, 0.12, 300)
         lons = (columns[chosen] + 0.5) / 10 - 180 + generator.normal(0, 0.15, 300) / np.cos(np.radians(np.clip(lats, -89, 89)))
         places = [((lon + 180) % 360 - 180, min(max(lat, -90), 90)) for lon, lat in zip(lons, lats, strict=True)]
