@@ -171,3 +171,10 @@ class TestAgainstEveryCell:
         answers = [self.nearest(land, rows, columns, *place) for place in places]
         assert [zone_at(*place) for place in places] == answers
         assert 30 < answers.count(None) < 270  # both happen
+
+    def test_across_the_pole(self, land, monkeypatch):
+        numbers = np.zeros_like(land)
+        numbers[0, self.WIDTH // 2] = 7  # at 89.95 N on the meridian of Greenwich
+        monkeypatch.setattr(lookup, "_world_map", lambda: numbers)
+        assert zone_at(179.0, 89.9) is CODES[7]  # 17 km over the pole
+        assert zone_at(179.0, 89.8) is None
