@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from detectron2.config import CfgNode, get_cfg
 
+from ovrs.config_data import add_data_keys
 from ovrs.config_referring import add_referring_keys
-from ovrs.config_scenes import add_scene_keys
 from ovrs.config_systems import add_system_keys
 from ovrs.errors import ConfigError
 
@@ -25,7 +25,7 @@ def add_ovrs_config(cfg: CfgNode) -> None:
     _add_model(cfg)
     add_system_keys(cfg.MODEL)
     _add_training(cfg)
-    add_scene_keys(cfg)
+    add_data_keys(cfg)
     _add_inference(cfg)
     add_referring_keys(cfg)
 

@@ -14,7 +14,7 @@ from ovrs.data.masks import Kind, read_codes
 from ovrs.data.sar.encoding import SarEncoding
 from ovrs.data.sar.raster import read_rgb_bands, read_sar
 from ovrs.data.sar.upright import require_upright
-from ovrs.data.table import NO_PARTNERS, ScenePartners
+from ovrs.data.table import ANYWHERE, NO_PARTNERS, ScenePartners, SceneRegions
 from ovrs.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Entry:
 
 
 # Drawing a scene costs ten times what reading and augmenting one does, so each process keeps what it has drawn.
-_kept_scenes: dict[tuple[int, int, int, ScenePartners], Entry] = {}
+_kept_scenes: dict[tuple[int, int, int, ScenePartners, SceneRegions], Entry] = {}
 
 
 def read_entry(entry: dict[str, Any], kind: Kind, sar: SarEncoding | None = None, *, kept_bytes: float = 0.0) -> Entry:
@@ -77,11 +77,12 @@ def _scene(entry: dict[str, Any], kept_bytes: float) -> Entry:
     from ovrs.data.scenes.clouds import drawn_sky
 
     partners: ScenePartners = entry.get("scene_partners", NO_PARTNERS)
-    key = (entry["scene_seed"], entry["scene_index"], entry["scene_size"], partners)
+    regions: SceneRegions = entry.get("scene_regions", ANYWHERE)
+    key = (entry["scene_seed"], entry["scene_index"], entry["scene_size"], partners, regions)
     if key in _kept_scenes:
         return _kept_scenes[key]
     clouds = drawn_sky(key[0], key[1], partners.cloudy_share, partners.cloud_cover)
-    scene = draw_scene(key[0], key[1], size=key[2], clouds=clouds)
+    scene = draw_scene(key[0], key[1], size=key[2], clouds=clouds, regional=regions.regional, places=regions.places)
     drawn = Entry(
         scene.cloudy,
         scene.labels,

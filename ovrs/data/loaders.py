@@ -21,8 +21,8 @@ from ovrs.data.mapper import SegmentationMapper, draw_synonyms
 from ovrs.data.referring.catalog import one_sentence_each
 from ovrs.data.referring.mapper import ReferringMapper
 from ovrs.data.referring.scenes import scene_references
-from ovrs.data.referring.table import SCENES_REFER
-from ovrs.data.table import DATA_SETS, NO_PARTNERS, SCENES, ScenePartners, SceneSplit
+from ovrs.data.scene_splits import scene_split
+from ovrs.data.table import NO_PARTNERS, SceneSplit
 from ovrs.data.workers import Loader
 from ovrs.errors import ConfigError, DataError
 from ovrs.vocabulary import VocabularyClass
@@ -41,7 +41,7 @@ def dataset_dicts(cfg: CfgNode, name: str) -> list[dict[str, Any]]:
     referring = cfg.DATASETS.TASK == "referring"
     if not referring:
         vocabulary_of(name)
-    scenes = _scene_split(cfg, name)
+    scenes = scene_split(cfg, name)
     if scenes and referring and scenes.partners != replace(NO_PARTNERS, cloud_cover=scenes.partners.cloud_cover):
         raise ConfigError(
             "DATASETS.SCENES: SAR, DESCRIPTIONS and CLOUDY_SHARE are for DATASETS.TASK segmentation; leave them out"
@@ -80,32 +80,6 @@ def training_classes(cfg: CfgNode) -> tuple[VocabularyClass, ...]:
         for name in keys.TRAIN
     )
     return tuple(cls for classes in kept for cls in classes.values())
-
-
-def _scene_split(cfg: CfgNode, name: str) -> SceneSplit | None:
-    row, _, split = name.rpartition("_")
-    row = SCENES.name if row == SCENES_REFER.name else row
-    if row not in DATA_SETS or split not in ("train", "val"):
-        return None
-    place = DATA_SETS[row].splits.get("train" if split == "train" else "val")
-    if not isinstance(place, SceneSplit):
-        return None
-    keys = cfg.DATASETS.SCENES
-    size = keys.TRAIN_SIZE if split == "train" else keys.VAL_SIZE
-    return replace(place, size=size, image_size=keys.IMAGE_SIZE, partners=_scene_partners(keys))
-
-
-def _scene_partners(keys: CfgNode) -> ScenePartners:
-    """What ``DATASETS.SCENES`` asks for beside image and labels, checked."""
-    cover = tuple(keys.CLOUD_COVER)
-    for key, value, fits, wanted in (
-        ("SAR", keys.SAR, keys.SAR in ("", "db", "8bit"), '"" for none, db or 8bit'),
-        ("CLOUDY_SHARE", keys.CLOUDY_SHARE, 0 <= keys.CLOUDY_SHARE <= 1, "a share of 0..1"),
-        ("CLOUD_COVER", cover, len(cover) == 2 and 0 < cover[0] <= cover[-1] <= 1, "the least and the most, as (0.3, 0.8)"),
-    ):
-        if not fits:
-            raise ConfigError(f"DATASETS.SCENES.{key} is {value!r}; it must be {wanted}")
-    return ScenePartners(keys.SAR, keys.DESCRIPTIONS, float(keys.CLOUDY_SHARE), (float(cover[0]), float(cover[1])))
 
 
 def build_train_loader(cfg: CfgNode, *, sampler_seed: int | None = None, start: int = 0) -> Iterable[Batch]:

@@ -122,7 +122,7 @@ def test_nothing_is_drawn_before_it_is_asked_for(cfg, monkeypatch):
 def test_a_scene_of_which_nothing_can_be_said_gives_way_to_one_of_no_other_entry(monkeypatch):
     drawn = []
 
-    def draw(seed, index, *, size):
+    def draw(seed, index, *, size, **where):
         drawn.append(index)
         scene = draw_scene(seed, 2, size=size)
         if index < 20:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ovrs.data.table import SceneSplit
+from ovrs.data.table import ANYWHERE, SceneRegions, SceneSplit
 from ovrs.errors import DataError
 
 # Scenes of fields and woods may hold nothing that can be told apart; so many others are looked at for one that does.
@@ -16,7 +16,7 @@ _TRIES = 50
 # Which of a scene's streams of random numbers chooses the expression; those before belong to what the scene itself draws.
 _STREAM = 6
 
-_kept: dict[tuple[int, int, int], DrawnScene] = {}
+_kept: dict[tuple[int, int, int, SceneRegions], DrawnScene] = {}
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,12 @@ def drawn_scene(entry: dict[str, Any], kept_bytes: float = 0.0) -> DrawnScene:
     """
     from ovrs.data.scenes import SCENE_CLASSES, draw_scene
 
-    key = entry["scene_seed"], entry["scene_index"], entry["scene_size"]
+    regions: SceneRegions = entry.get("scene_regions", ANYWHERE)
+    key = entry["scene_seed"], entry["scene_index"], entry["scene_size"], regions
     if key in _kept:
         return _kept[key]
     for index in range(entry["scene_index"], entry["scene_index"] + _TRIES * entry["scene_step"], entry["scene_step"]):
-        scene = draw_scene(entry["scene_seed"], index, size=entry["scene_size"])
+        scene = draw_scene(key[0], index, size=key[2], regional=regions.regional, places=regions.places)
         if scene.expressions:
             break
     else:

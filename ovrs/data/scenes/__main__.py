@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ovrs.climate.zones import zone_named
 from ovrs.data.scenes import SCENE_CLASSES, Scene, scene_shard, write_scenes
-from ovrs.errors import OvrsError
+from ovrs.data.scenes.earth import earth_zones, places_in
+from ovrs.errors import InputError, OvrsError
 from ovrs.files import written_whole
 
 
@@ -27,6 +29,14 @@ def side_by_side(scene: Scene) -> NDArray[np.uint8]:
     return np.concatenate([scene.image, *clouds, sar, palette[scene.labels], colours[scene.instances]], axis=1)
 
 
+def _places(zone: str) -> tuple[int, ...]:
+    """The rows of the table of places in a zone."""
+    found = places_in((zone_named(zone).code,))
+    if not found:
+        raise InputError(f"--zone {zone}: scenes lie in {', '.join(earth_zones())}")
+    return found
+
+
 def main() -> None:
     """Write ``<index>.png`` for each scene, or with ``--files`` what :func:`write_scenes` writes."""
     parser = argparse.ArgumentParser(
@@ -38,11 +48,17 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512, help="side in pixels (default 512)")
     parser.add_argument("--gsd", type=float, help="metres a pixel (drawn from 0.12 to 1.5 where it is not given)")
     parser.add_argument("--clouds", type=float, default=0.0, help="share of the sky under clouds, 0 to 1 (default 0)")
+    parser.add_argument("--regional", action="store_true", help="vegetation, soil and roofs as they look in the climate zone")
+    parser.add_argument("--zone", default="", metavar="CODE", help="draw places of one climate zone alone, such as BWh")
     parser.add_argument("--output", type=Path, default=Path("output/scenes"), help="folder to write to (default output/scenes)")
     parser.add_argument("--files", action="store_true", help="write files to work with instead of pictures")
     args = parser.parse_args()
     stop, options = args.start + args.count, {"size": args.size, "gsd": args.gsd, "clouds": args.clouds}
     try:
+        if args.regional:
+            options["regional"] = True
+        if args.zone:
+            options["places"] = _places(args.zone)
         if args.files:
             print(f"{write_scenes(args.output, args.seed, args.start, stop, **options)}: {args.count} synthetic scenes")
             return
@@ -50,7 +66,8 @@ def main() -> None:
             target = args.output / f"{scene.index:03d}.png"
             with written_whole(target) as path:
                 Image.fromarray(side_by_side(scene)).save(path, format="PNG")
-            print(f"{target}: synthetic, {scene.gsd:.2f} m a pixel. {scene.description}")
+            zone = f", {scene.setting.climate}" if scene.regional else ""
+            print(f"{target}: synthetic, {scene.gsd:.2f} m a pixel{zone}. {scene.description}")
     except (OvrsError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

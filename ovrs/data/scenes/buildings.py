@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from ovrs.data.scenes.classes import Label
-from ovrs.data.scenes.palette import FLAT_ROOFS, RUSTY_ROOFS, pick
+from ovrs.data.scenes.palette import FLAT_ROOFS, pick
 from ovrs.data.scenes.shapes import Frame
 from ovrs.data.scenes.site import Site
 
@@ -37,9 +37,9 @@ def shack(site: Site, frame: Frame, length: float, width: float) -> None:
     outline = frame.rectangle(length, width)
     sheets = int(rng.integers(1, 4))
     edges = np.linspace(-0.5, 0.5, sheets + 1) * length
-    base = pick(RUSTY_ROOFS, rng, 10)
+    base = pick(site.palette.sheets, rng, 10)
     parts = [
-        (frame.rectangle(hi - lo, width, 0.5 * (lo + hi)), base if site.chance(0.6) else pick(RUSTY_ROOFS, rng, 10))
+        (frame.rectangle(hi - lo, width, 0.5 * (lo + hi)), base if site.chance(0.6) else pick(site.palette.sheets, rng, 10))
         for lo, hi in pairwise(edges)
     ]
 
@@ -122,7 +122,7 @@ def block(site: Site, frame: Frame, length: float, width: float, height: float, 
     """A flat roof with a parapet; with ``wing`` (metres deep) an L whose second arm leaves the first end along y."""
     canvas = site.canvas
     number = canvas.count(Label.BUILDING)
-    colour = pick(FLAT_ROOFS, site.rng, 9)
+    colour = pick(site.palette.flat_roofs, site.rng, 9)
     arms = [(frame, length, width)]
     if wing > 0.0:
         arms.append((frame.at(-0.5 * length + 0.5 * width, 0.5 * (width + wing)), width, wing))
@@ -152,7 +152,7 @@ def hall(site: Site, frame: Frame, length: float, width: float) -> None:
     """A large shed: a low pitched or barrel roof of ribbed metal."""
     canvas, rng = site.canvas, site.rng
     number = canvas.count(Label.BUILDING)
-    colour = pick(FLAT_ROOFS, rng, 9)
+    colour = pick(site.palette.flat_roofs, rng, 9)
     outline = frame.rectangle(length, width)
     across = frame.place(np.array([0.0, 1.0])) - frame.origin
     strips = 2 if site.chance(0.6) else 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atan2, atanh, cos, cosh, floor, radians, sin, sinh, sqrt
 
@@ -54,6 +55,12 @@ _FROSTLESS = ("Af", "Am", "Aw", "BS", "Cw")
 _SEASONS = ("winter", "spring", "summer", "autumn")
 
 
+def lying(coast: bool, warm: bool, places: Sequence[int] = ()) -> list[tuple[float, float, str, bool]]:
+    """The rows of the table of places, of all or of ``places``, that lie by the sea or where it never freezes, if so asked."""
+    rows = [_EARTH[number] for number in places] if len(places) else _EARTH
+    return [row for row in rows if (row[3] or not coast) and (row[2][:2] in _FROSTLESS or not warm)]
+
+
 @dataclass(frozen=True)
 class Setting:
     """Where and when: longitude and latitude in degrees, Koeppen-Geiger zone, month 1 to 12."""
@@ -64,9 +71,18 @@ class Setting:
     month: int = 7
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, coast: bool = False, warm: bool = False) -> Setting:
-        """A place of the table, some kilometres off, in any month; by the sea, or where it never freezes, if so asked."""
-        table = [row for row in _EARTH if (row[3] or not coast) and (row[2][:2] in _FROSTLESS or not warm)]
+    def draw(cls, rng: np.random.Generator, coast: bool = False, warm: bool = False, places: Sequence[int] = ()) -> Setting:
+        """A place of the table, some kilometres off, in any month; by the sea, or where it never freezes, if so asked.
+
+        Args:
+            places: rows of the table that it is drawn from, see :mod:`ovrs.data.scenes.earth`; () = all.
+
+        Raises:
+            ValueError: none of them is such a place, see :func:`lying`.
+        """
+        table = lying(coast, warm, places)
+        if not table:
+            raise ValueError(f"no place by the sea ({coast}) or without frost ({warm}) among the rows {tuple(places)}")
         lon, lat, climate, _ = table[int(rng.integers(len(table)))]
         lon, lat = (round(float(v + rng.uniform(-0.15, 0.15)), 6) for v in (lon, lat))
         return cls(lon, lat, climate, int(rng.integers(1, 13)))

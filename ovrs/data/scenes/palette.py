@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ovrs.data.scenes.climate import Setting
+from ovrs.data.scenes.regional import LOOKS, Look
 
 
 def _rgb(*colours: tuple[int, int, int]) -> np.ndarray:
@@ -75,6 +76,7 @@ class Palette:
 
     ``autumn`` and ``bare`` are the shares of trees that have turned or shed their leaves; ``wooded`` scales how many trees
     there are; ``barren`` is the chance that open ground is bare instead of green; ``snow`` the depth of its cover, 0 to 1.
+    ``roofs`` [n, 3] are those of houses; ``flat_roofs`` and ``sheets`` [n, 3] those of blocks and halls, and of huts.
     """
 
     grass: np.ndarray
@@ -92,20 +94,26 @@ class Palette:
     asphalt: np.ndarray
     paving: np.ndarray
     roofs: np.ndarray
+    flat_roofs: np.ndarray
+    sheets: np.ndarray
     crops: np.ndarray
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, setting: Setting | None = None) -> "Palette":
-        """The palette of a place: most of its roofs share two or three colours, as real places do."""
+    def draw(cls, rng: np.random.Generator, setting: Setting | None = None, *, regional: bool = False) -> "Palette":
+        """The palette of a place: most of its roofs share two or three colours, as real places do.
+
+        With ``regional`` vegetation, soil and roofs have the colours of its climate zone, else those of anywhere.
+        """
         setting = setting or Setting()
+        look = LOOKS[setting.climate] if regional else _anywhere(setting)
         water = int(rng.integers(len(DEEP)))
-        local = ROOFS[rng.integers(len(ROOFS), size=3)]
-        roofs = np.concatenate([np.repeat(local, 4, axis=0), ROOFS[rng.integers(len(ROOFS), size=5)]])
+        local = look.roofs[rng.integers(len(look.roofs), size=3)]
+        roofs = np.concatenate([np.repeat(local, 4, axis=0), look.roofs[rng.integers(len(look.roofs), size=5)]])
         lush = float(np.clip(setting.green + rng.normal(0, 0.16), 0, 1))
-        green, dry = pick(GRASS, rng, 8), pick(DRY_GRASS, rng, 8)
+        green, dry = pick(look.grass, rng, 8), pick(look.dry_grass, rng, 8)
         grass = (green * lush + dry * (1 - lush)).astype(np.float32)
-        soil = pick({"tropical": RED_SOILS, "desert": DESERT_SOILS}.get(setting.zone, SOILS), rng, 8)
-        tree = pick(TREES, rng, 8)
+        soil = pick(look.soil, rng, 8)
+        tree = pick(look.trees, rng, 8)
         sheds = setting.zone in ("temperate", "continental") and rng.random() < 0.75
         turned, shed = float(rng.uniform(0.05, 0.8)), float(rng.uniform(0.3, 0.95))
         return cls(
@@ -124,8 +132,16 @@ class Palette:
             asphalt=pick(ASPHALT, rng, 3),
             paving=pick(PAVING, rng, 4),
             roofs=roofs,
+            flat_roofs=look.flat_roofs,
+            sheets=look.sheets,
             crops=_crops(rng, setting.season),
         )
+
+
+def _anywhere(setting: Setting) -> Look:
+    """The colours of places all over the Earth; soil is red in the tropics and pale in deserts."""
+    soil = {"tropical": RED_SOILS, "desert": DESERT_SOILS}.get(setting.zone, SOILS)
+    return Look(GRASS, DRY_GRASS, TREES, soil, ROOFS, FLAT_ROOFS, RUSTY_ROOFS)
 
 
 def _crops(rng: np.random.Generator, season: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, log, pi
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ovrs.data.scenes.camera import photograph
 from ovrs.data.scenes.canvas import Canvas, Raised
 from ovrs.data.scenes.classes import Label
-from ovrs.data.scenes.climate import Setting
+from ovrs.data.scenes.climate import Setting, lying
 from ovrs.data.scenes.clouds import cloud_cover, overcast
 from ovrs.data.scenes.expressions import Expression, refer
 from ovrs.data.scenes.fields import snow
@@ -42,6 +43,7 @@ class Scene:
         setting: where on Earth and when: ``lon``, ``lat`` of the middle, ``climate`` (Koeppen-Geiger), ``month``, ``season``.
         clouds: share of the sky, 0 to 1; ``image`` stays clear.
         plan: what it was drawn from.
+        regional: whether vegetation, soil and roofs have the look of its climate zone.
 
     What follows below is computed when it is first asked for.
     """
@@ -57,6 +59,7 @@ class Scene:
     setting: Setting
     clouds: float
     plan: Plan
+    regional: bool = False
 
     @cached_property
     def instances(self) -> NDArray[np.int32]:
@@ -133,7 +136,14 @@ class Plan:
 
 
 def draw_scene(
-    seed: int, index: int = 0, *, size: int | tuple[int, int] = 512, gsd: float | None = None, clouds: float = 0.0
+    seed: int,
+    index: int = 0,
+    *,
+    size: int | tuple[int, int] = 512,
+    gsd: float | None = None,
+    clouds: float = 0.0,
+    regional: bool = False,
+    places: Sequence[int] = (),
 ) -> Scene:
     """Draw scene ``index`` of the series ``seed``; the same arguments give the same bytes in any process.
 
@@ -145,6 +155,8 @@ def draw_scene(
         size: side in pixels, or (height, width).
         gsd: metres a pixel; where it is not given, drawn from 0.12 to 1.5, small and large ones alike.
         clouds: share of the sky that clouds cover in ``cloudy``, 0 to 1; nothing else changes with it.
+        regional: draw vegetation, soil and roofs as they look in its climate zone (:mod:`ovrs.data.scenes.regional`).
+        places: rows of the table of places that it may lie at (:mod:`ovrs.data.scenes.earth`); () = all.
 
     Raises:
         ValueError: a negative seed or index, a size below 16 pixels, a gsd that is not positive, or clouds outside 0 to 1.
@@ -152,17 +164,11 @@ def draw_scene(
     height, width = (size, size) if isinstance(size, int) else size
     if seed < 0 or index < 0 or min(height, width) < 16 or (gsd is not None and gsd <= 0) or not 0.0 <= clouds <= 1.0:
         raise ValueError(f"no scene for seed {seed}, index {index}, size {height} x {width}, gsd {gsd}, clouds {clouds}")
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
-    finest = min(max(GSD_RANGE[0], _SEEN / min(height, width)), 0.5)
-    drawn = exp(float(rng.uniform(log(finest), log(GSD_RANGE[1]))))
-    gsd = gsd or drawn
-    weights = np.array([row[2 if gsd < 0.25 else 1] for row in PLACES])
-    place = PLACES[int(rng.choice(len(PLACES), p=weights / weights.sum()))][0]
-    setting = Setting.draw(rng, coast=place in COASTAL, warm=place in WARM)
+    rng, gsd, place, setting = _begin(seed, index, (height, width), gsd, places)
     centre = rng.uniform(-0.25, 0.25, 2) * min(height, width) * gsd
     canvas = Canvas((height, width), gsd, float(rng.uniform(0, 2 * pi)), (float(centre[0]), float(centre[1])),
                     float(rng.uniform(0, 2 * pi)), rng)  # fmt: skip
-    site = Site(canvas, Palette.draw(rng, setting), rng)
+    site = Site(canvas, Palette.draw(rng, setting, regional=regional), rng)
     place(site)
     snow(site, ground=True)
     canvas.raise_standing()
@@ -179,7 +185,32 @@ def draw_scene(
     )
     crs, transform = f"EPSG:{setting.epsg}", _north_up(setting, gsd, height, width)
     kind = place.__name__.replace("_", " ")
-    return Scene(image, canvas.labels, gsd, crs, transform, seed, index, kind, setting, clouds, plan)
+    return Scene(image, canvas.labels, gsd, crs, transform, seed, index, kind, setting, clouds, plan, regional)
+
+
+def scene_setting(
+    seed: int, index: int, *, size: int | tuple[int, int] = 512, gsd: float | None = None, places: Sequence[int] = ()
+) -> tuple[Setting, float]:
+    """Where and when :func:`draw_scene` of these arguments would lie, and its metres a pixel; nothing is drawn for it."""
+    _, gsd, _, setting = _begin(seed, index, (size, size) if isinstance(size, int) else size, gsd, places)
+    return setting, gsd
+
+
+def _begin(
+    seed: int, index: int, size: tuple[int, int], gsd: float | None, places: Sequence[int]
+) -> tuple[np.random.Generator, float, Callable[[Site], None], Setting]:
+    """The scene's random numbers, its metres a pixel, its recipe and its setting.
+
+    Recipes for which there is no place, such as those by the sea where none of ``places`` is, are not drawn.
+    """
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
+    finest = min(max(GSD_RANGE[0], _SEEN / min(size)), 0.5)
+    drawn = exp(float(rng.uniform(log(finest), log(GSD_RANGE[1]))))
+    gsd = gsd or drawn
+    weights = np.array([fine if gsd < 0.25 else coarse for _, coarse, fine in PLACES])
+    weights *= [bool(lying(recipe in COASTAL, recipe in WARM, places)) for recipe, *_ in PLACES]
+    place = PLACES[int(rng.choice(len(PLACES), p=weights / weights.sum()))][0]
+    return rng, gsd, place, Setting.draw(rng, coast=place in COASTAL, warm=place in WARM, places=places)
 
 
 def _north_up(setting: Setting, gsd: float, height: int, width: int) -> tuple[float, float, float, float, float, float]:

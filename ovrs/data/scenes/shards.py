@@ -28,7 +28,7 @@ def scene_shard(seed: int, start: int, stop: int, *, worker: int = 0, workers: i
         seed: of the series.
         start, stop: the range of indices.
         worker, workers: which share, ``0 <= worker < workers``.
-        options: size, gsd and clouds, as :func:`draw_scene` takes them.
+        options: size, gsd, clouds, regional and places, as :func:`draw_scene` takes them.
 
     Raises:
         ValueError: a worker outside its range, or what :func:`draw_scene` refuses.
@@ -49,7 +49,7 @@ def write_scenes(folder: Path, seed: int, start: int, stop: int, **options: Any)
     Args:
         folder: where to.
         seed, start, stop: as for :func:`scene_shard`.
-        options: size, gsd and clouds, as :func:`draw_scene` takes them.
+        options: size, gsd, clouds, regional and places, as :func:`draw_scene` takes them.
 
     Returns:
         The path of ``scenes.jsonl``.
@@ -94,6 +94,7 @@ def record(scene: Scene) -> dict[str, Any]:
             {"sentence": found.sentence, "instance": found.instance, "positional": found.positional}
             for found in scene.expressions
         ],
+        **({"regional": True} if scene.regional else {}),
         "synthetic": True,
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ovrs.data.scenes.classes import SCENE_CLASSES
 from ovrs.data.table.cities import CITIES
 from ovrs.data.table.data_set import (
+    ANYWHERE,
     IGNORE_LABEL,
     NO_PARTNERS,
     SPLITS,
@@ -17,6 +18,7 @@ from ovrs.data.table.data_set import (
     HoldOut,
     Layout,
     ScenePartners,
+    SceneRegions,
     SceneSplit,
     Split,
 )
@@ -26,6 +28,7 @@ from ovrs.data.table.objects import OBJECTS
 from ovrs.data.table.pairs import PAIRS
 
 __all__ = [
+    "ANYWHERE",
     "DATA_SETS",
     "IGNORE_LABEL",
     "NO_PARTNERS",
@@ -34,6 +37,7 @@ __all__ = [
     "HoldOut",
     "Layout",
     "ScenePartners",
+    "SceneRegions",
     "SceneSplit",
     "Split",
 ]

@@ -28,6 +28,7 @@ POTSDAM = DataSet(
     citation="Rottensteiner et al., The ISPRS benchmark on urban object classification and 3D building reconstruction, "
     "ISPRS Annals I-3, 2012",
     expected_counts={"train": 3456, "val": 2016},
+    climate="Cfb",
 )
 
 VAIHINGEN = DataSet(
@@ -41,6 +42,7 @@ VAIHINGEN = DataSet(
     citation="Rottensteiner et al., The ISPRS benchmark on urban object classification and 3D building reconstruction, "
     "ISPRS Annals I-3, 2012",
     expected_counts={"train": 344, "val": 398},
+    climate="Cfb",
 )
 
 # Ten names compete, as in GSNet's protocol, though no pixel of the first one counts.
@@ -66,6 +68,7 @@ FLOODNET = DataSet(
     citation="Rahnemoonfar et al., FloodNet: A High Resolution Aerial Imagery Dataset for Post Flood Scene Understanding, "
     "IEEE Access 2021",
     expected_counts={"train": 1445, "val": 898},
+    climate="Cfa",  # Texas, after Hurricane Harvey
 )
 
 CITIES = (POTSDAM, VAIHINGEN, FLOODNET)

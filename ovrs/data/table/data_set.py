@@ -83,6 +83,22 @@ NO_PARTNERS = ScenePartners()
 
 
 @dataclass(frozen=True)
+class SceneRegions:
+    """Where on Earth procedural scenes lie, and whether they look like it.
+
+    Attributes:
+        regional: vegetation, soil and roofs have the look of the climate zone.
+        places: rows of the table of places (:mod:`ovrs.data.scenes.earth`); () = all.
+    """
+
+    regional: bool = False
+    places: tuple[int, ...] = ()
+
+
+ANYWHERE = SceneRegions()
+
+
+@dataclass(frozen=True)
 class SceneSplit:
     """A split without files: ``size`` scenes of ``image_size`` pixels a side, drawn from ``seed`` and their index."""
 
@@ -90,6 +106,7 @@ class SceneSplit:
     size: int
     image_size: int = 256
     partners: ScenePartners = NO_PARTNERS
+    regions: SceneRegions = ANYWHERE
 
     def dicts(self) -> list[dict[str, Any]]:
         """A dict per scene: it names the scene's seed, index and size instead of files."""
@@ -100,6 +117,7 @@ class SceneSplit:
                 "scene_index": index,
                 "scene_size": self.image_size,
                 **({"scene_partners": self.partners} if self.partners != NO_PARTNERS else {}),
+                **({"scene_regions": self.regions} if self.regions != ANYWHERE else {}),
             }
             for index in range(self.size)
         ]
@@ -122,6 +140,9 @@ class DataSet:
         expected_counts: images a split has once prepared, by the paper or the owner; a split is absent where none says.
         ignore_label: the mask value that does not count.
         sar: how its SAR partners are encoded; None where it has none.
+        climate: code of the zone (Koeppen and Geiger) in which all its images lie; "" where they lie in several, or it is not
+            known.
+        tiles_name_regions: its files begin with the city or region that they show.
     """
 
     name: str
@@ -136,6 +157,8 @@ class DataSet:
     expected_counts: Mapping[Split, int] = field(default_factory=dict, hash=False)
     ignore_label: int = IGNORE_LABEL
     sar: SarEncoding | None = None
+    climate: str = ""
+    tiles_name_regions: bool = False
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -56,6 +56,7 @@ OPENEARTHMAP = DataSet(
     citation="Xia et al., OpenEarthMap: A Benchmark Dataset for Global High-Resolution Land Cover Mapping, WACV 2023",
     unseen_from="AerOSeg, Table 1",
     expected_counts={"train": 31154, "val": 5195},
+    tiles_name_regions=True,
 )
 
 LOVEDA = DataSet(
@@ -77,6 +78,7 @@ LOVEDA = DataSet(
     citation="Wang et al., LoveDA: A Remote Sensing Land-Cover Dataset for Domain Adaptive Semantic Segmentation, "
     "NeurIPS Datasets and Benchmarks 2021",
     expected_counts={"train": 2522, "val": 1669},
+    climate="Cfa",  # Nanjing, Changzhou and Wuhan
 )
 
 FLAIR = DataSet(
