@@ -125,7 +125,7 @@ class MetaSegNet(SegmentationModel[SceneText]):
         self.classifier = classifier
         self.objective = objective
         self.classes = classifier.out_channels if isinstance(classifier, nn.Conv2d) else 0  # 0: any number
-        self.reads_descriptions = alignment is not None
+        self.reads_descriptions = self.reads_places = alignment is not None
         self.scores_per_patch = self.size_divisor // image_encoder.strides[0]
         if self.fixed_size % self.size_divisor:
             raise ConfigError(
@@ -238,6 +238,15 @@ class MetaSegNet(SegmentationModel[SceneText]):
         encoder = self.text_encoder
         key = ("", *said)  # no name is empty
         return self.remembered(key, lambda: SceneText(torch.empty(0), _in_single(encoder(said)))).description  # type: ignore[return-value]
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the longest prompt; what is behind is cut off."""
+        return 0 if self.text_encoder is None else self.text_encoder.most_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a prompt has, by the tokenizer of what reads it."""
+        return 0 if self.text_encoder is None else self.text_encoder.count_tokens(text)
 
     def _say_once(self, message: str) -> None:
         if message not in self._said:

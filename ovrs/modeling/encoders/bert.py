@@ -50,6 +50,7 @@ class BertText(TextEncoder):
         self.bert = bert
         self.pieces = pieces
         self.dim = int(settings.hidden_size)
+        self.most_tokens = pieces.max_tokens
         self.set_trainable(train)
 
     def forward(self, texts: Sequence[str]) -> TextTokens:
@@ -58,6 +59,10 @@ class BertText(TextEncoder):
         numbers, mask = (part.to(device) for part in self.pieces(texts))
         tokens: Tensor = self.bert(input_ids=numbers, attention_mask=mask.long()).last_hidden_state
         return TextTokens(tokens, mask, tokens[:, 0])
+
+    def count_tokens(self, text: str) -> int:
+        """See the base class."""
+        return self.pieces.count(text)
 
     def set_trainable(self, train: TrainMode) -> None:
         """Say which parameters train: ``freeze`` none; ``published`` what MAFN's authors give their optimiser, all layers but

@@ -38,6 +38,11 @@ class MiniLm:
         self._bert = self._bert or self._load()
         return sum(parameter.numel() for parameter in self._bert.parameters())
 
+    def count(self, text: str) -> int:
+        """How many tokens a sentence has, before anything is cut off."""
+        self._bert = self._bert or self._load()
+        return self._bert.count_tokens(text)
+
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> TextTokens:
         """Its tokens [N, L, 384]; for a sentence their mean, of unit length, as the model card says.
@@ -78,6 +83,7 @@ class MiniLmTokens(TextEncoder):
     def __init__(self, *, max_tokens: int = 20) -> None:
         super().__init__()
         self.register_buffer("_place", torch.empty(0), persistent=False)  # where the module has been moved to
+        self.most_tokens = max_tokens
         self._minilm = MiniLm(max_tokens)
         self._kept: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
 
@@ -85,6 +91,10 @@ class MiniLmTokens(TextEncoder):
     def parameters_outside(self) -> int:
         """How many parameters MiniLM has, none of which are this module's."""
         return self._minilm.parameters
+
+    def count_tokens(self, text: str) -> int:
+        """See the base class."""
+        return self._minilm.count(text)
 
     def forward(self, texts: Sequence[str]) -> TextTokens:
         """Read ``texts``; see the base class."""

@@ -52,12 +52,20 @@ class TextTokens:
 
 
 class TextEncoder(nn.Module):
-    """Contract: ``forward(sentences) -> TextTokens`` of ``dim`` channels, at least one sentence, on the encoder's device."""
+    """Contract: ``forward(sentences) -> TextTokens`` of ``dim`` channels, at least one sentence, on the encoder's device.
+
+    What is behind the first ``most_tokens`` tokens of a sentence is cut off.
+    """
 
     dim: int
+    most_tokens: int
 
     def forward(self, texts: Sequence[str]) -> TextTokens:
         """Read ``texts``."""
+        raise NotImplementedError
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a sentence has, before anything is cut off."""
         raise NotImplementedError
 
     def set_trainable(self, train: TrainMode) -> None:
