@@ -52,7 +52,7 @@ class SystemTiles:
         self.reads_descriptions = model.reads_descriptions
         self.reads_places = model.reads_places
         self.count_tokens = getattr(model, "count_tokens", None)  # by its own tokenizer, where it offers that
-        self.most_tokens = int(getattr(model, "most_tokens", MOST_TOKENS))
+        self.most_tokens = int(getattr(model, "most_tokens", 0)) or MOST_TOKENS
         self.reads_sar = model.reads_sar
         self.sar_scale = str(getattr(model, "sar_scale", ""))
         self.sar_bands = int(getattr(model, "sar_bands", 0))  # polarisations; 0 where a system does not say

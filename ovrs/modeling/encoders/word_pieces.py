@@ -62,10 +62,6 @@ class WordPieces:
         """How many tokens a sentence has, ``[CLS]`` and ``[SEP]`` included, before anything is cut off."""
         return len(self._tokenizer.encode(text).ids)
 
-    def count(self, text: str) -> int:
-        """How many tokens a sentence has, ``[CLS]`` and ``[SEP]`` included, before it is cut."""
-        return len(self._tokenizer.encode(text).ids)
-
     def _numbers(self, text: str) -> list[int]:
         numbers: list[int] = self._tokenizer.encode(text).ids
         if self.unknown in numbers:
