@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ovrs.climate.bank import NEUTRAL, PromptBank, plain
-from ovrs.climate.providers import PROVIDERS, from_bank, from_template
+from ovrs.climate.providers import PROVIDERS, Provider, from_bank, from_template
 from ovrs.climate.zones import zone_named
 from ovrs.errors import ConfigError, InputError
 
-__all__ = ["NEUTRAL", "PROVIDERS", "SEASONS", "Prompt", "climate_prompt", "estimated_tokens", "shipped_bank"]
+__all__ = [
+    "NEUTRAL",
+    "PROVIDERS",
+    "SEASONS",
+    "Prompt",
+    "class_sentences",
+    "climate_prompt",
+    "estimated_tokens",
+    "shipped_bank",
+]
 
 SEASONS = ("winter", "spring", "summer", "autumn", "the dry season", "the rainy season")
 """What a prompt can say of the time of year."""
@@ -43,7 +52,7 @@ def shipped_bank() -> PromptBank:
 def estimated_tokens(text: str) -> int:
     """About how many word pieces BERT cuts ``text`` into, its two special tokens included; rather too many than too few."""
     parts = re.findall(r"[^\W\d_]+|\d+|[^\w\s]|_", text)
-    return 2 + sum(1 if len(part) < 8 else math.ceil(len(part) / 5) for part in parts)
+    return 2 + sum(1 if len(part) < 7 else math.ceil(len(part) / 6) for part in parts)
 
 
 def climate_prompt(
@@ -80,13 +89,11 @@ def climate_prompt(
     count = estimated_tokens if count is None else count
     if most_tokens < (least := count(NEUTRAL)):
         raise ConfigError(f"a climate prompt of {most_tokens} tokens has no room for a sentence; give at least {least}")
-    if provider not in PROVIDERS:
-        raise ConfigError(f"no provider {provider!r} of climate prompts; choose from {', '.join(PROVIDERS)}")
+    sentence = _provided(provider, bank)
     about = _about(season, gsd)
     if zone is None:
         return Prompt(_merged([NEUTRAL], about, most_tokens, count), "")
     code = zone_named(zone).code
-    sentence = from_template if provider == "template" else from_bank(shipped_bank() if bank is None else bank)
     texts: list[str] = []
     left_out = []
     for name in dict.fromkeys(names):
@@ -100,6 +107,33 @@ def climate_prompt(
     if not texts:
         return Prompt(_merged([NEUTRAL], about, most_tokens, count), "", tuple(left_out))
     return Prompt(" ".join([*texts, *about]), code, tuple(left_out))
+
+
+def class_sentences(
+    zone: str | None, names: Sequence[str], *, bank: PromptBank | None = None, provider: str = "bank"
+) -> tuple[str, ...]:
+    """The sentence of ``zone`` about each of the classes ``names``, "" where there is none: for systems that read them apart.
+
+    Args:
+        zone: its code; None where the place is not known, of which nothing is said.
+        names, bank, provider: see :func:`climate_prompt`.
+
+    Raises:
+        InputError: no such zone.
+        ConfigError: no such provider.
+    """
+    sentence = _provided(provider, bank)
+    said = [None if zone is None else sentence(zone_named(zone).code, name) for name in names]
+    return tuple("" if found is None else found.text for found in said)
+
+
+def _provided(provider: str, bank: PromptBank | None) -> Provider:
+    """What gives sentences. The bank that comes along is not read before it is asked for one."""
+    if provider not in PROVIDERS:
+        raise ConfigError(f"no provider {provider!r} of climate prompts; choose from {', '.join(PROVIDERS)}")
+    if provider == "template":
+        return from_template
+    return lambda zone, name: from_bank(shipped_bank() if bank is None else bank)(zone, name)
 
 
 def _about(season: str, gsd: float) -> list[str]:
