@@ -67,11 +67,8 @@ class Hints:
             if climate:
                 self.say(f"this model reads no descriptions of places: where an image was taken ({climate}) changes nothing")
             return ()
-        if where.lacked == "a place":
-            self.say(
-                "this model reads a description of the place where an image was taken, and nothing says where that is: it is "
-                f"told {where.text!r}; name the place by --location, --region or --zone (ClimateOptions in Python)"
-            )
+        if where.hint:
+            self.say(where.hint)
         return where.facts
 
     def beside(

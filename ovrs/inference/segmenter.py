@@ -174,7 +174,7 @@ class Segmenter:
             if target is not None:
                 target.check(scene.place, sar)
             whereabouts = whereabouts_for(self.model, scene.place, vocabulary, options)
-            vocabulary = vocabulary if whereabouts is None else vocabulary.with_description(whereabouts.text)
+            vocabulary = vocabulary if whereabouts is None else whereabouts.tell(vocabulary)
             told = self.hints.told(self.model, vocabulary, whereabouts, climate=str(options.climate), sar=sar is not None)
             told += (("MODALITIES", "optical alone"),) if paired and modalities == "optical" else ()
             if sar is not None and not paired:
@@ -257,7 +257,7 @@ class Segmenter:
     @property
     def reads_places(self) -> bool:
         """Whether the model reads what the place looks like where an image was taken."""
-        return self._is("reads_places")
+        return self._is("reads_places") or self._is("reads_class_descriptions")
 
     def _is(self, what: str) -> bool:
         """What a model may say of itself (see :class:`TileModel`)."""

@@ -23,7 +23,8 @@ class TileModel(Protocol):
     ``reads_descriptions``, and one that reads SAR by ``reads_sar``, how many polarisations by ``sar_bands``, and on which
     scale it learnt from them by ``sar_scale`` (``db`` or ``8bit``). One whose descriptions say what the place looks like where
     an image was taken says so by ``reads_places``, how long they may be by ``most_tokens``, and may count their tokens by a
-    method ``count_tokens(text)``. Without these none is assumed.
+    method ``count_tokens(text)``; one that reads a sentence on each class there by ``reads_class_descriptions``. Without these
+    none is assumed.
     """
 
     tiling: Tiling
@@ -51,6 +52,7 @@ class SystemTiles:
         self.reads_sentences = model.reads_sentences
         self.reads_descriptions = model.reads_descriptions
         self.reads_places = model.reads_places
+        self.reads_class_descriptions = model.reads_class_descriptions
         self.count_tokens = getattr(model, "count_tokens", None)  # by its own tokenizer, where it offers that
         self.most_tokens = int(getattr(model, "most_tokens", 0)) or MOST_TOKENS
         self.reads_sar = model.reads_sar

@@ -11,7 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from ovrs.climate import places
-from ovrs.climate.prompts import climate_prompt
+from ovrs.climate.prompts import class_sentences, climate_prompt
 from ovrs.climate.zones import Zone, zone_named
 from ovrs.inference.addresses import Location
 from ovrs.inference.climate_options import SEASONS, ClimateOptions
@@ -74,8 +74,7 @@ class Whereabouts:
         """
         if vocabulary.description:
             return cls(vocabulary.description, own=True)
-        place = options.place or (None if grid is None else _middle_of(grid))
-        zone, by = _zone_of(place, options, "" if grid is None else grid.zone)
+        place, zone, by = _found(options, grid)
         prompt = climate_prompt(
             None if zone is None else zone.code,
             [each.name for each in vocabulary.classes],
@@ -85,10 +84,24 @@ class Whereabouts:
             most_tokens=most_tokens,
             count=count,
         )
-        lacked = "" if prompt.zone else "a sentence about these classes"
-        if zone is None:
-            lacked = "a place" if place is None else "a climate zone"
+        lacked = _lacked(place, zone, something=bool(prompt.zone))
         return cls(prompt.text, place, zone, by, lacked, () if lacked else prompt.left_out)
+
+    def tell(self, vocabulary: Vocabulary) -> Vocabulary:
+        """The vocabulary that the model is asked, with what it is told."""
+        return vocabulary.with_description(self.text)
+
+    @property
+    def hint(self) -> str:
+        """What is to be said where nobody knows the place; "" otherwise."""
+        return self._hint("a description of the place", f"is told {self.text!r}") if self.lacked == "a place" else ""
+
+    @staticmethod
+    def _hint(reads: str, instead: str) -> str:
+        return (
+            f"this model reads {reads} where an image was taken, and nothing says where that is: it {instead}; name the place "
+            "by --location, --region or --zone (ClimateOptions in Python)"
+        )
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -124,8 +137,56 @@ class Whereabouts:
         return "\n".join([self.lines[0], *(fill(line, _WIDTH, subsequent_indent="  ") for line in self.lines[1:])])
 
 
+@dataclass(frozen=True)
+class ClassWhereabouts(Whereabouts):
+    """The same for a model that reads a sentence on each class there (``Vocabulary.class_descriptions``).
+
+    Attributes:
+        text: all sentences.
+        sentences: one a class, "" for none.
+    """
+
+    sentences: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, options: ClimateOptions, grid: Place | None = None, **_: object) -> ClassWhereabouts:
+        """See :meth:`Whereabouts.of`; sentences that the vocabulary says of its classes stand. Season and size of a pixel are
+        of no class.
+        """
+        if said := vocabulary.class_descriptions:
+            return cls(" ".join(filter(None, said)), own=True, sentences=said)
+        place, zone, by = _found(options, grid)
+        names = [each.name for each in vocabulary.classes]
+        said = class_sentences(None if zone is None else zone.code, names, bank=options.prompt_bank())
+        lacked = _lacked(place, zone, something=any(said))
+        silent = tuple(name for name, sentence in zip(names, said, strict=True) if not sentence)
+        return cls(" ".join(filter(None, said)), place, zone, by, lacked, () if lacked else silent, sentences=said)
+
+    def tell(self, vocabulary: Vocabulary) -> Vocabulary:
+        """See the base class."""
+        return vocabulary.with_class_descriptions(self.sentences)
+
+    @property
+    def hint(self) -> str:
+        """See the base class."""
+        return self._hint("a sentence on each class", "reads their names alone") if self.lacked == "a place" else ""
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """See the base class; with the sentences, which are no description of the scene."""
+        return (*super().facts, ("CLASS_DESCRIPTIONS", self.text)) if self.text else super().facts
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """See the base class."""
+        where, _, *silent = super().lines
+        own = " (the sentences given)" if self.own else ""
+        said = self.text or f"their names alone, for lack of {self.lacked}"
+        return (where, f"of its classes{own}: {said}", *silent)
+
+
 def whereabouts_for(model: object, grid: Place, vocabulary: Vocabulary, options: ReadOptions) -> Whereabouts | None:
-    """What a model is told of an image that it is about to see; None where it reads no places.
+    """What a model is told of an image that it is about to see; None where it reads nothing of places.
 
     Args:
         model: a :class:`~ovrs.inference.tile_models.TileModel`.
@@ -133,6 +194,8 @@ def whereabouts_for(model: object, grid: Place, vocabulary: Vocabulary, options:
     Raises:
         OvrsError: see :meth:`Whereabouts.of`.
     """
+    if getattr(model, "reads_class_descriptions", False):
+        return ClassWhereabouts.of(vocabulary, options.climate, grid)
     if not getattr(model, "reads_places", False):
         return None
     most, count = getattr(model, "most_tokens", MOST_TOKENS), getattr(model, "count_tokens", None)
@@ -174,6 +237,19 @@ def _grid_of_file(location: Location, options: ReadOptions) -> Place | None:
         return None
     with open_tiff(location, is_vrt=header.kind == "VRT") as file, reading(location):
         return place_of_file(file, location)
+
+
+def _found(options: ClimateOptions, grid: Place | None) -> tuple[places.Place | None, Zone | None, str]:
+    """The place of an image, the zone there, and who says the zone where it is not looked up."""
+    place = options.place or (None if grid is None else _middle_of(grid))
+    return place, *_zone_of(place, options, "" if grid is None else grid.zone)
+
+
+def _lacked(place: places.Place | None, zone: Zone | None, *, something: bool) -> str:
+    """What is lacking for a climate prompt; ``something``: whether there is a sentence about the classes."""
+    if zone is None:
+        return "a place" if place is None else "a climate zone"
+    return "" if something else "a sentence about these classes"
 
 
 def _middle_of(grid: Place) -> places.Place | None:
