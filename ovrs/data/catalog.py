@@ -176,6 +176,12 @@ def sar_of(dataset_name: str) -> SarEncoding | None:
     return known.row.sar if known else None
 
 
+def row_of(dataset_name: str) -> DataSet | None:
+    """The row of a registered data set, of the table or of a description; None where others registered it."""
+    known = _registered.get(dataset_name)
+    return known.row if known else None
+
+
 def registered() -> list[str]:
     """The names of the registered splits that have classes, of the table and of descriptions."""
     return list(_registered)

@@ -14,16 +14,17 @@ from typing import Any
 import yaml
 
 import ovrs
+from ovrs.climate.zones import zone_named
 from ovrs.data.masks import KINDS, Kind, MaskEncoding, pack_color
 from ovrs.data.refused import RefusedError, naming_file, refuse_unknown
 from ovrs.data.root import resolved
 from ovrs.data.sar.described import check_channels, described_sar
 from ovrs.data.table import DATA_SETS, IGNORE_LABEL, SPLITS, DataSet, HoldOut, Layout, Split
-from ovrs.errors import ConfigError
+from ovrs.errors import ConfigError, InputError
 from ovrs.vocabulary import Vocabulary, VocabularyClass
 from ovrs.vocabulary_files import class_from_entry, read_color, read_vocabulary
 
-_KEYS = {"task", "name", "title", "classes", "values", "masks", "ignore", "train", "val", "hold_out", "sar"}
+_KEYS = {"task", "name", "title", "classes", "values", "masks", "ignore", "train", "val", "hold_out", "sar", "climate"}
 _KEYS |= {"source", "licence", "citation"}
 _SPLIT_KEYS = {"images", "masks", "image_suffix", "mask_suffix"}
 # Of what may stand beside images: SAR of the same places, and what is said of them.
@@ -35,6 +36,8 @@ TASKS = ("segmentation", "referring")
 
 # ``ignore`` in place of a list: whatever no class has.
 IGNORE_OTHERS = "others"
+# ``climate`` in place of a zone: files begin with the name of a city or region, as OpenEarthMap's do.
+BY_NAME = "by name"
 
 # Labels are bytes, and 255 is ignored.
 MAX_CLASSES = IGNORE_LABEL
@@ -120,8 +123,19 @@ def _description(document: dict[str, Any], path: Path) -> Description:
         licence=text_of(document, "licence", "not stated"),
         citation=text_of(document, "citation", "not stated"),
         sar=sar,
+        **_climate(document.get("climate")),
     )
     return Description(row, MaskEncoding(kind, codes, _ignored(document.get("ignore"), kind, codes)))
+
+
+def _climate(entry: object) -> dict[str, Any]:
+    """What a row says of the climate: the zone of all images, or that their names tell the region; nothing of None."""
+    if entry is None or entry == BY_NAME:
+        return {"tiles_name_regions": entry == BY_NAME}
+    try:
+        return {"climate": zone_named(str(entry)).code}
+    except InputError as error:
+        raise RefusedError("climate", entry, f"{error}; or give {BY_NAME!r}, where files begin with a region's name") from error
 
 
 def _classes(entry: object, path: Path) -> tuple[tuple[VocabularyClass, ...], list[object]]:

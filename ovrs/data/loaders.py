@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ovrs.data.batches import Batch, BatchPlanner, PlannedBatches
 from ovrs.data.catalog import register_files, task_of, vocabulary_of
+from ovrs.data.climate import refuse_climate
 from ovrs.data.description import TASKS
 from ovrs.data.folds import trained_classes
 from ovrs.data.mapper import SegmentationMapper, draw_synonyms
@@ -149,7 +150,10 @@ def build_mapper(cfg: CfgNode, is_train: bool) -> SegmentationMapper | Referring
     Raises:
         ConfigError: a key that the mapper reads cannot work.
     """
-    return ReferringMapper(cfg, is_train) if cfg.DATASETS.TASK == "referring" else SegmentationMapper(cfg, is_train)
+    if cfg.DATASETS.TASK == "referring":
+        refuse_climate(cfg)
+        return ReferringMapper(cfg, is_train)
+    return SegmentationMapper(cfg, is_train)
 
 
 def as_list(batch: Batch) -> Batch:

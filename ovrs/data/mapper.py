@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ovrs.data.augmentation import build_augmentations
 from ovrs.data.catalog import encoding_of, sar_of, vocabulary_of
+from ovrs.data.climate import ClimateText, build_climate_text
 from ovrs.data.entries import read_entry, shown_size
 from ovrs.data.folds import evaluated_classes, trained_classes
 from ovrs.data.masks import MaskEncoding
@@ -31,7 +32,8 @@ class SegmentationMapper:
     which says the vocabulary. Out: ``image`` uint8 [3, H, W] RGB, ``sem_seg`` int64 [H, W] (indices of ``vocabulary``, 255
     ignored), ``vocabulary``, ``height`` and ``width`` in pixels, ``file_name``; of a data set with SAR ``sar`` float32
     [S, H, W] (dB, or 0..255 where it says so; NaN where nothing was measured), of one with descriptions ``description``,
-    what is said of the whole image ("" for nothing).
+    what is said of the whole image ("" for nothing). Where a climate is to be told, ``description`` is that of the place, and
+    ``vocabulary`` may hold a sentence for each class.
 
     Args:
         is_train: augment, and keep only the classes that ``train_classes`` names; otherwise the image stays as it is.
@@ -41,6 +43,7 @@ class SegmentationMapper:
         keep_synonyms: leave the classes their synonyms (to draw from, or to score by the best); otherwise the name alone.
         hidden: names of seen classes that a fold hides (see :mod:`ovrs.data.folds`).
         kept_gib: memory in GiB that drawn scenes may take in this process, those of other mappers included; at least 0.
+        climate: says what belongs to the place of each image, in place of the data set's own descriptions; None says nothing.
     """
 
     @configurable
@@ -53,6 +56,7 @@ class SegmentationMapper:
         keep_synonyms: bool = False,
         hidden: Sequence[str] = (),
         kept_gib: float = 1.0,
+        climate: ClimateText | None = None,
     ) -> None:
         if not kept_gib >= 0:
             raise ConfigError(f"DATASETS.SCENES.KEPT_GIB is {kept_gib}; give the memory in GiB, or 0 to keep no scene")
@@ -64,6 +68,7 @@ class SegmentationMapper:
         self.keep_synonyms = keep_synonyms
         self.hidden = tuple(hidden)
         self.kept_bytes = kept_gib * 2**30
+        self.climate = climate
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -78,6 +83,7 @@ class SegmentationMapper:
             "keep_synonyms": cfg.DATASETS.DRAW_SYNONYMS if is_train else cfg.DATASETS.TEST_SYNONYMS,
             "hidden": cfg.DATASETS.HIDDEN_CLASSES,
             "kept_gib": cfg.DATASETS.SCENES.KEPT_GIB,
+            "climate": build_climate_text(cfg),
         }
 
     def __call__(self, entry: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +91,7 @@ class SegmentationMapper:
 
         Raises:
             DataError: a file cannot be read, image and labels or SAR do not fit, or a label is no class of the data set.
+            InputError: the climate zone of its place cannot be looked up.
         """
         own = vocabulary_of(entry["dataset_name"])
         encoding = encoding_of(entry["dataset_name"])
@@ -100,7 +107,8 @@ class SegmentationMapper:
         sample = T.AugInput(image, sem_seg=table[labels])
         transforms = self.augmentations(sample)
         image, labels = sample.image, sample.sem_seg
-        partners: dict[str, Any] = {} if read.description is None else {"description": read.description}
+        description, vocabulary = self._told(entry, read.description, vocabulary)
+        partners: dict[str, Any] = {} if description is None else {"description": description}
         if read.sar is not None:
             partners["sar"] = torch.from_numpy(moved_as_image(read.sar, transforms))
         return {
@@ -112,6 +120,15 @@ class SegmentationMapper:
             "file_name": entry["file_name"],
             **partners,
         }
+
+    def _told(self, entry: dict[str, Any], description: str | None, vocabulary: Vocabulary) -> tuple[str | None, Vocabulary]:
+        """What is said of the image and of each class: by the climate of its place, where that is to be told."""
+        if self.climate is None:
+            return description, vocabulary
+        names = [cls.name for cls in vocabulary.classes]
+        told = self.climate.description(entry, names)
+        said = self.climate.class_descriptions(entry, names)
+        return description if told is None else told, vocabulary.with_class_descriptions(said) if said else vocabulary
 
 
 def configured_augmentations(cfg: CfgNode) -> list[T.Augmentation]:
