@@ -61,5 +61,5 @@ class Gallery:
     def _draw(self, example: Example) -> Drawn:
         if example.pair:
             return draw_for(self._segmenter, example.seed, self._folder, clouds=example.clouds)
-        drawn = draw_source(example.seed, self._folder, clouds=example.clouds)
+        drawn = draw_source(example.seed, self._folder, clouds=example.clouds, regional=self._segmenter.reads_places)
         return replace(drawn, description="")

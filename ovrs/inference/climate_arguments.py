@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovrs.errors import InputError
-
 if TYPE_CHECKING:
     from ovrs.inference.climate_options import ClimateOptions
     from ovrs.inference.questions import Question
@@ -41,7 +39,8 @@ def add_climate_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--show-prompt",
         action="store_true",
-        help="print place, zone and prompt of each input, or of the place that is named, and stop before a model is loaded",
+        help="print place, zone and prompt of each input (else of the place that is named, else of the scene that would be "
+        "drawn), and stop before a model is loaded",
     )
 
 
@@ -49,7 +48,7 @@ def climate_options(args: argparse.Namespace) -> ClimateOptions:
     """What is known of where images were taken, as the arguments say; tried as far as that goes without an image.
 
     Raises:
-        OvrsError: a place, zone, raster or bank that there is not, or nothing to show a prompt of.
+        OvrsError: a place, zone, raster or bank that there is not.
     """
     from ovrs.inference.climate_options import ClimateOptions
 
@@ -57,15 +56,15 @@ def climate_options(args: argparse.Namespace) -> ClimateOptions:
         args.location, args.region, args.zone, args.climate_raster, args.prompt_bank, args.season, args.say_pixel_size
     )
     options.check()
-    if args.show_prompt and not (args.input or options.zone or options.place or args.description):
-        raise InputError("--show-prompt: name an image by --input, or a place by --location, --region or --zone")
     return options
 
 
 def show_prompts(
-    sources: Sequence[Source], questions: Sequence[Question], options: ReadOptions, description: str | None
+    sources: Sequence[Source], questions: Sequence[Question], options: ReadOptions, description: str | None, seed: int
 ) -> int:
-    """Print the place, the zone and the prompt of each image and question; without an image, of the place that is named.
+    """Print the place, the zone and the prompt of each image and question.
+
+    Without an image they are those of the place that is named, or else of the scene that is drawn from ``seed``.
 
     Token counts are estimated: a model's own tokenizer may find room for a sentence more.
 
@@ -74,6 +73,7 @@ def show_prompts(
     """
     from ovrs.errors import OvrsError
     from ovrs.inference.command_line import one_line
+    from ovrs.inference.drawing import drawn_place
     from ovrs.inference.questions import in_words
     from ovrs.inference.sentence import Sentence
     from ovrs.inference.whereabouts import Whereabouts, whereabouts_of_file
@@ -85,7 +85,8 @@ def show_prompts(
         vocabulary = question.asked(True)[0] if isinstance(question, Sentence) else question
         vocabulary = vocabulary if description is None else vocabulary.with_description(description)
         if not sources:
-            print(Whereabouts.of(vocabulary, options.climate))
+            named = options.climate.zone or options.climate.place is not None
+            print(Whereabouts.of(vocabulary, options.climate, None if named else drawn_place(seed)))
         for source in sources:
             try:
                 print(f"{source.path}\n{whereabouts_of_file(source.path, vocabulary, options)}")
