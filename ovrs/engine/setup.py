@@ -21,6 +21,7 @@ from ovrs.data.catalog import register_files
 from ovrs.engine.run_folder import RUN_FILE, last_training
 from ovrs.errors import ConfigError, OutputError
 from ovrs.files import written_whole
+from ovrs.modeling.prompts import CLIMATE
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
 
     Raises:
         ConfigError: no configuration file is named, or it or a description in ``DATASETS.FILES`` is wrong (see
-            :func:`ovrs.config.load_config` and :func:`ovrs.data.catalog.register_files`).
+            :func:`ovrs.config.load_config` and :func:`ovrs.data.catalog.register_files`), or see
+            :func:`check_class_sentences`.
         OutputError: ``OUTPUT_DIR`` cannot be written.
     """
     if not args.config_file:
@@ -38,6 +40,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     device = ["MODEL.DEVICE", "cpu"] if getattr(args, "num_gpus", 1) == 0 else []
     cfg = load_config(args.config_file, [*(args.opts or ()), *device])
     register_files(cfg.DATASETS.FILES)
+    check_class_sentences(cfg)
     _check_writable(cfg.OUTPUT_DIR)
     rank = comm.get_rank()
     for name in ("ovrs", "fvcore", "detectron2"):
@@ -49,6 +52,19 @@ def setup(args: argparse.Namespace) -> CfgNode:
     seed_all_rng(cfg.SEED)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
     return cfg
+
+
+def check_class_sentences(cfg: CfgNode) -> None:
+    """Whether the data sets give what the prompts read; sentences that nothing reads change nothing, and are let pass.
+
+    Raises:
+        ConfigError: ``MODEL.PROMPTS`` is climate, and no class is given a sentence; it would be remote_sensing unsaid.
+    """
+    if cfg.MODEL.PROMPTS == CLIMATE and not cfg.DATASETS.CLIMATE.CLASS_SENTENCES:
+        raise ConfigError(
+            f"MODEL.PROMPTS is {CLIMATE}, which reads a sentence on each class, and DATASETS.CLIMATE.CLASS_SENTENCES is False: "
+            "set it True, or choose remote_sensing, the same templates without sentences"
+        )
 
 
 def _describe(cfg: CfgNode, args: argparse.Namespace) -> None:
