@@ -146,3 +146,14 @@ def test_an_unknown_zone_and_a_broken_bank_are_refused_before_anything_is_asked(
     (tmp_path / "mine.json").write_text(json.dumps({"format": "else"}))
     assert ask(tmp_path, model(), "--zones", "BWh") == 2
     assert "mine.json" in capsys.readouterr().err and not questions(tmp_path)
+
+
+def test_the_documentation_shows_the_check_and_sentences_of_the_shipped_bank(capsys):
+    page = (path.parents[1] / "docs" / "prompt_bank.md").read_text()
+    tool.main(["check", "--estimate"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "tokens" not in line]
+    assert len(lines) == 5 and all(line in page for line in lines)
+    rows = [row.strip("| ").split(" | ") for row in page.splitlines() if row.count(" | ") == 2 and row.endswith(". |")]
+    assert len(rows) == 20
+    bank = PromptBank.load()
+    assert [text for _, _, text in rows] == [bank.sentence(zone, name).text for name, zone, _ in rows]
