@@ -17,6 +17,7 @@ from ovrs.modeling.aeroseg import AerOSeg
 from ovrs.modeling.blocks.adaptive_noise import AdaptiveNoise
 from ovrs.modeling.blocks.back_projection import SemanticBackProjection
 from ovrs.modeling.blocks.category_head import CategoryAdaptiveHead, CosineHead, GatedDecoderHead
+from ovrs.modeling.blocks.channel_prior import ChannelPrior
 from ovrs.modeling.blocks.class_refinement import ClassRefinement
 from ovrs.modeling.blocks.context_decoder import ContextDecoder
 from ovrs.modeling.blocks.contrastive import SceneContrast
@@ -24,13 +25,16 @@ from ovrs.modeling.blocks.correlation_fusion import CorrelationFusion
 from ovrs.modeling.blocks.cosine_classifier import CosineClassifier
 from ovrs.modeling.blocks.cost_volume import CostEmbedding
 from ovrs.modeling.blocks.cross_scale import CrossScaleInteraction
+from ovrs.modeling.blocks.crossmodal_fusion import CrossmodalFusion, SequenceProjections
 from ovrs.modeling.blocks.dual_stream import DualStreamFusion
 from ovrs.modeling.blocks.feature_pyramid import FeaturePyramid, PyramidHead
 from ovrs.modeling.blocks.guidance_projection import GuidanceProjection
+from ovrs.modeling.blocks.image_text_matching import ImageTextMatching
 from ovrs.modeling.blocks.level_adapters import LevelAdapters
 from ovrs.modeling.blocks.modality_fusion import ModalityFusion
 from ovrs.modeling.blocks.multi_scale_alignment import MultiScaleAlignment
 from ovrs.modeling.blocks.multi_scale_refinement import MultiScaleRefinement, TopDownDecoder
+from ovrs.modeling.blocks.pair_queue import PairQueue
 from ovrs.modeling.blocks.rectification import FeatureRectification
 from ovrs.modeling.blocks.refinement import RefinementBlock
 from ovrs.modeling.blocks.scene_fusion import SceneFusion
@@ -42,11 +46,12 @@ from ovrs.modeling.encoders.guidance import SamGuidance, build_sam_encoder
 from ovrs.modeling.encoders.learned_context import LearnedOffset
 from ovrs.modeling.encoders.swin import build_small_swin
 from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens
-from ovrs.modeling.encoders.tower_levels import TowerLevels
+from ovrs.modeling.encoders.tower_levels import TowerLevels, TowerPyramid
 from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
 from ovrs.modeling.losses import LossSettings
 from ovrs.modeling.mafn import MAFN
+from ovrs.modeling.metasegnet import MetaSegNet, Objective
 from ovrs.modeling.paired_towers import PairedTowers
 from ovrs.modeling.prompts import TEMPLATES
 from ovrs.modeling.rs_zeroseg import RSZeroSeg
@@ -213,6 +218,10 @@ class HashedTokens(TextEncoder):
         super().__init__()
         self.words = HashedText(dim)
         self.dim = dim
+        self.most_tokens = 64
+
+    def count_tokens(self, text: str) -> int:
+        return max(len(text.split()), 1)
 
     def forward(self, texts: Sequence[str]) -> TextTokens:
         sentences = [(text.split() or ["."]) for text in texts]
@@ -315,3 +324,47 @@ def tiny_tsmnet(
         "weights": LossWeights(),
     }
     return TSMNet(**(arguments | changes))
+
+
+def placed(count: int = 2, size: int = 64) -> list[dict[str, Any]]:
+    """Images of noise with labels of noise and one of two prompts each."""
+    prompts = ("roofs are flat and pale and trees are few", "roofs are steep and red")
+    return [{**entry, "description": prompts[number % 2]} for number, entry in enumerate(batch(count, size=size))]
+
+
+def tiny_metasegnet(
+    *, closed: int = 0, tower: bool = False, text: bool = True, queue: int = 4, seed: int = 0, **changes: Any
+) -> MetaSegNet:
+    """A whole MetaSegNet of 16 channels, on Swin stages or on the tower of :func:`tiny_vision_language`.
+
+    ``closed`` to so many classes where it is not 0; without ``text`` no prompt is read.
+    """
+    torch.manual_seed(seed)
+    vision_language = tiny_vision_language("image", layers=4) if tower else None
+    if vision_language is None:
+        encoder: Any = build_small_swin(width=16, depths=(1, 1, 2, 1), heads=(1, 1, 2, 2), window=2)
+    else:
+        levels = TowerLevels.of(vision_language.visual, [1, 2, 3])  # type: ignore[arg-type]
+        strides = (2, 4, 8)
+        adapters = LevelAdapters(channels=levels.channels, from_strides=levels.strides, dim=16, strides=strides)
+        vision_language.visual.cut(3)  # type: ignore[operator]
+        encoder = TowerPyramid(levels, adapters, dim=16, strides=strides)
+    matching = ImageTextMatching(dim=16, queue=PairQueue(size=queue, length=64, dim=16), heads=2)
+    arguments: dict[str, Any] = {
+        "templates": ("{}",),
+        "inference": InferenceSettings(mode="sliding", tile=64, overlap=0.5),
+        "normalization": PixelNormalization([127.0] * 3, [64.0] * 3),
+        "image_encoder": encoder,
+        "vision_language": vision_language,
+        "text_encoder": HashedTokens(24).requires_grad_(False),
+        "projections": SequenceProjections(image_dim=encoder.channels[-1], text_dim=24, dim=16) if text else None,
+        "alignment": CrossmodalFusion(dim=16, heads=2) if text else None,
+        "matching": matching if text else None,
+        "pyramid": FeaturePyramid(dims=[*encoder.channels[:-1], 16 if text else encoder.channels[-1]], dim=16, finest=1),
+        "prior": ChannelPrior(text_dim=16, dim=16) if text else None,
+        "head": nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()),
+        "words": None if closed or tower else nn.Linear(24, 16),
+        "classifier": nn.Conv2d(16, closed, 1) if closed else CosineClassifier(dim=16, embed_dim=24 if tower else 16),
+        "objective": Objective(),
+    }
+    return MetaSegNet(**(arguments | changes))
