@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,5 +93,5 @@ def show_prompts(
                 print(f"{source.path}\n{whereabouts_of_file(source.path, vocabulary, options)}")
             except OvrsError as error:
                 failed = True
-                print(f"{source.path}: {one_line(error)}")
+                print(f"demo.py: error: {one_line(error)}", file=sys.stderr)
     return 2 if failed else 0
