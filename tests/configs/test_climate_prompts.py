@@ -49,3 +49,18 @@ def test_a_training_whose_data_say_nothing_of_classes_is_refused() -> None:
         check_class_sentences(with_options(*CLIMATE))
     check_class_sentences(with_options(*CLIMATE, "DATASETS.CLIMATE.CLASS_SENTENCES", True))
     check_class_sentences(with_options("DATASETS.CLIMATE.CLASS_SENTENCES", True))  # that nothing reads them harms nobody
+
+
+def test_the_rows_of_the_comparison_differ_in_their_prompts_alone() -> None:
+    rows = [load_config(f"configs/mini/climate/{name}.yaml") for name in ("aeroseg", "aeroseg_climate")]
+    assert [cfg.MODEL.PROMPTS for cfg in rows] == ["remote_sensing", "climate"]
+    for cfg in rows:
+        check_class_sentences(cfg)
+        cfg.defrost()
+        cfg.MODEL.PROMPTS = ""
+    assert rows[0] == rows[1]
+
+
+def test_the_comparison_holds_out_the_places_and_the_zone_of_the_other_one() -> None:
+    ours, other = (load_config(f"configs/mini/climate/{name}.yaml").DATASETS for name in ("aeroseg", "climate"))
+    assert ours.SCENES == other.SCENES and (ours.TRAIN, ours.TEST) == (other.TRAIN, other.TEST)
