@@ -19,7 +19,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         default="mini",
         metavar="FILE",
         help="configuration file, or the bare name of a small model: mini is AerOSeg's, mini/rs_zeroseg RS-ZeroSeg's, "
-        "mini/mafn MAFN's, which reads sentences, mini/tsmnet TSMNet's, which reads SAR beside the image "
+        "mini/mafn MAFN's, which reads sentences, mini/tsmnet TSMNet's, which reads SAR beside the image, mini/metasegnet "
+        "MetaSegNet's, which reads where the image was taken "
         "(default: %(default)s)",
     )
     model.add_argument(
