@@ -25,8 +25,8 @@ FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.yaml"))
 CONFIGURATIONS = [name for name in FILES if {"VERSION", "_BASE_"} & yaml.safe_load((ROOT / name).read_text()).keys()]
 CHILDREN = [name for name in CONFIGURATIONS if "_BASE_" in yaml.safe_load((ROOT / name).read_text())]
 ROWS = [name for name in CONFIGURATIONS if name.startswith("aeroseg/ablations/")]
-# Those that read sentences or SAR are in test_mafn_training.py and test_tsmnet_training.py.
-ELSEWHERE = ("MAFN", "TSMNet")
+# Those that read sentences, SAR or prompts are in test_<system>_training.py.
+ELSEWHERE = ("MAFN", "MetaSegNet", "TSMNet")
 MINI = [
     n for n in CONFIGURATIONS if n.startswith("mini/") and load_config(str(ROOT / n)).MODEL.META_ARCHITECTURE not in ELSEWHERE
 ]
@@ -160,7 +160,7 @@ def test_the_index_links_to_files_that_exist():
 
 
 def test_every_published_size_is_known():
-    elsewhere = ("mini/", "rs_zeroseg/", "mafn/", "tsmnet/")  # the latter three in test_<system>_configs.py
+    elsewhere = ("mini/", "rs_zeroseg/", "mafn/", "tsmnet/", "metasegnet/")  # all but the first in test_<system>_configs.py
     assert {f"{name}.yaml" for name in SIZES} == {name for name in CONFIGURATIONS if not name.startswith(elsewhere)}
 
 

@@ -23,10 +23,10 @@ from ovrs.vocabulary import Background, Vocabulary
 
 sys.path.append(str(Path(__file__).parents[1] / "modeling"))
 
-from parts import randomize, tiny_aeroseg, tiny_rs_zeroseg
+from parts import randomize, tiny_aeroseg, tiny_metasegnet, tiny_rs_zeroseg
 
 MINI = ["mini/rs_zeroseg"]
-SYSTEMS = {"AerOSeg": tiny_aeroseg, "RSZeroSeg": tiny_rs_zeroseg}
+SYSTEMS = {"AerOSeg": tiny_aeroseg, "RSZeroSeg": tiny_rs_zeroseg, "MetaSegNet": tiny_metasegnet}
 NO_BACKBONE = ["MODEL.GUIDANCE.WEIGHTS", ""]  # of the package that carries it: a system's weights have it all
 WORDS = "ship|boat, bridge, water"
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from parts import tiny_aeroseg, tiny_mafn, tiny_rs_zeroseg, tiny_vit
+from parts import tiny_aeroseg, tiny_mafn, tiny_metasegnet, tiny_rs_zeroseg, tiny_vit
 from torch import nn
 
 from ovrs.modeling.attention import attend
@@ -63,8 +63,9 @@ def test_a_vision_transformer_is_the_sum_of_its_layers():
         (tiny_aeroseg, {"vision_language", "guidance_encoder", "head"}),
         (lambda: tiny_aeroseg(guidance="clip"), {"vision_language", "head"}),
         (tiny_mafn, {"image_encoder", "head"}),
+        (tiny_metasegnet, {"image_encoder", "head"}),
     ],
-    ids=["rs_zeroseg", "aeroseg", "own guidance", "mafn"],
+    ids=["rs_zeroseg", "aeroseg", "own guidance", "mafn", "metasegnet"],
 )
 def test_no_product_of_a_system_goes_uncounted(build, stages):
     counted = count_image(build().eval(), 32, Vocabulary.from_names("ab"))
