@@ -43,7 +43,8 @@ def _add_climate(cfg: CfgNode) -> None:
     # What is said of an image by the climate zone of its place, in place of a description of its own: "" nothing, "bank" the
     # sentences of a prompt bank, "template" some by rule, "neutral" the same of every image. Without a place: neutral.
     keys.PROMPTS = ""
-    # Code of the zone of all images in files, whatever is known of their places; "" = that of each place. Scenes know theirs.
+    # Code of the zone that all images are told, whatever is known of their places (scenes are drawn as their own has it);
+    # "" = that of each place.
     keys.ZONE = ""
     # File of the prompt bank; "" = the one that comes along.
     keys.BANK = ""

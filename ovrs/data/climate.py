@@ -47,7 +47,7 @@ class ClimateText:
 
     Args:
         prompts: one of ``PROMPTS``.
-        zone: code of the zone of all images in files; "" = that of each place.
+        zone: code of the zone that all images are told; "" = that of each place.
         bank: the sentences; None = the bank that comes along.
         classes: what the prompt is about; () = the names that are asked for.
         most_tokens: of a prompt, by a cautious estimate of how BERT cuts it.
@@ -146,7 +146,7 @@ class ClimateText:
         places = entry.get("scene_regions", ANYWHERE).places
         setting, gsd = scene_setting(entry["scene_seed"], entry["scene_index"], size=entry["scene_size"], places=places)
         season = f"the {setting.season}" if setting.season.endswith("season") else setting.season
-        return Circumstances(setting.climate, season if self.season else "", _rounded(gsd) if self.gsd else 0.0)
+        return Circumstances(self.zone or setting.climate, season if self.season else "", _rounded(gsd) if self.gsd else 0.0)
 
     def _of_file(self, entry: dict[str, Any]) -> Circumstances:
         path = Path(entry["file_name"])
