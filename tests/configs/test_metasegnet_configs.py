@@ -81,7 +81,7 @@ def test_the_index_links_to_files_that_exist_and_to_every_file():
 def test_a_row_differs_in_what_it_is_named_for(path, bert):
     cfg, model = built(path, bert)
     _, alignment, fusion, prompts = FIGURES[path.stem]
-    assert cfg.DATASETS.CLIMATE.PROMPTS == prompts and model.classes == 9
+    assert prompts == cfg.DATASETS.CLIMATE.PROMPTS and model.classes == 9
     parts = (model.projections, model.alignment, model.matching, model.text_encoder)
     assert {part is not None for part in parts} == {alignment} == {model.reads_descriptions}
     assert (model.prior is not None) == fusion
@@ -94,7 +94,7 @@ def test_each_data_set_has_a_closed_and_an_open_head(data, bert):
         cfg, model = built(FOLDER / f"metasegnet_{data}{end}.yaml", bert)
         assert (cfg.DATASETS.TRAIN[0], cfg.DATASETS.TEST[0]) == (f"{name}_train", f"{name}_val")
         assert (
-            cfg.SOLVER.MAX_ITER == iterations == 45 * cfg.TEST.EVAL_PERIOD and cfg.SOLVER.CHECKPOINT_PERIOD == iterations // 45
+            cfg.SOLVER.MAX_ITER == iterations == 45 * cfg.TEST.EVAL_PERIOD and iterations // 45 == cfg.SOLVER.CHECKPOINT_PERIOD
         )
         assert model.classes == (classes if closed else 0)
         assert isinstance(model.classifier, torch.nn.Conv2d if closed else CosineClassifier)

@@ -1,4 +1,4 @@
-"""Every configuration of MetaSegNet on narrow encoders, a tiny BERT among them: two steps, what they change, what comes back."""
+"""Every configuration of MetaSegNet on narrow encoders, a tiny BERT among them: two steps, what they change, what returns."""
 
 from pathlib import Path
 
@@ -23,7 +23,8 @@ OPEN, CLOSED = FOLDER / "metasegnet_openearthmap.yaml", FOLDER / "metasegnet_ope
 # The files of the other data sets differ from these in data alone.
 FILES = [OPEN, CLOSED, *sorted((FOLDER / "ablations").glob("*.yaml"))]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-WORDS = [*SPECIAL, *"it is a remote sensing image . roofs are flat and pale trees few steep red".split()]
+KNOWN = "it is a remote sensing image . roofs are flat and pale trees few steep red"
+WORDS = [*SPECIAL, *KNOWN.split()]
 PROMPTS = ["Roofs are flat and pale. Trees are few.", "Roofs are steep and red."]
 SMALL = ["MODEL.WEIGHTS", "", "MODEL.DEVICE", "cpu", *NO_WEIGHT_FILES]
 MINI = Path(__file__).parents[2] / "configs/mini/metasegnet.yaml"
