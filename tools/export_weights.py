@@ -22,6 +22,7 @@ import ovrs
 from ovrs.config import load_config
 from ovrs.data.catalog import register_files, vocabulary_of
 from ovrs.errors import OutputError, OvrsError
+from ovrs.modeling.blocks.pair_queue import queued
 from ovrs.modeling.header import about_classes, about_configuration
 from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not args.target:
             raise OutputError("name the checkpoint and the file to write, or --show FILE")
         about = header(args)
-        state = read_state_dict(args.source)
+        # The pairs that a training has met last are for going on with it.
+        state = {name: value for name, value in read_state_dict(args.source).items() if not queued(name)}
         if args.half:
             state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
         write_state_dict(state, args.target, about)

@@ -29,6 +29,13 @@ def test_a_checkpoint_becomes_weights_with_a_header(tmp_path):
     assert read_metadata(target)["data"] == "drawn = synthetic"
 
 
+def test_pairs_that_a_training_met_last_stay_behind(tmp_path):
+    state = {"matching.queue.queued_tokens": torch.ones(2), "matching.image.weight": torch.ones(2)}
+    torch.save({"model": state}, tmp_path / "model.pth")
+    assert export_weights.main([str(tmp_path / "model.pth"), str(tmp_path / "model.safetensors")]) == 0
+    assert [*read_state_dict(tmp_path / "model.safetensors")] == ["matching.image.weight"]
+
+
 @pytest.mark.parametrize(
     "arguments", [["none.pth", "x.safetensors"], ["none.pth", "x.pth"], ["a", "x.safetensors", "--about", "b"]]
 )

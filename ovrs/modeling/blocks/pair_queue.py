@@ -124,6 +124,11 @@ class PairQueue(nn.Module):
         return F.pad(x, (0, 0, 0, missing) if x.ndim == 3 else (0, missing))
 
 
+def queued(name: str) -> bool:
+    """Whether a name in a system's state dict is that of a part of its queue, which weights can do without."""
+    return ".queued_" in name
+
+
 def prompt_numbers(texts: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
     """A number a text [N], the same for the same text in every process and every run, and practically never for two."""
     found = [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True) for text in texts]
