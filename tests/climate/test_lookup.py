@@ -36,6 +36,10 @@ def code_at(lat: float, lon: float) -> str | None:
         ("Nairobi", "Cfb"),
         ("Reykjavik", "Cfc"),
         ("McMurdo", "EF"),
+        *((city, "Cfa") for city in ("Nanjing", "Changzhou", "Wuhan", "Shanghai")),  # LoveDA's three, and their neighbour
+        ("Potsdam", "Cfb"),
+        *((city, "BSk") for city in ("Beijing", "Tianjin")),
+        ("Jinan", "Cwa"),
     ],
 )
 def test_cities_have_the_zone_of_the_world_map(region, code):
