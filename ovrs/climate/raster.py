@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ovrs.climate.lookup import COAST_KM, kilometres
+from ovrs.climate.sphere import COAST_KM, kilometres
 from ovrs.climate.zones import ZONES, Zone
 from ovrs.errors import InputError
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ovrs.climate import lookup
-from ovrs.climate.lookup import COAST_KM, zone_at
+from ovrs.climate.lookup import zone_at
 from ovrs.climate.places import region_named, region_names
+from ovrs.climate.sphere import COAST_KM
 from ovrs.climate.zones import ZONES
 from ovrs.errors import InputError
 
