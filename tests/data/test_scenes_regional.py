@@ -15,7 +15,7 @@ from ovrs.data.loaders import build_test_loader, dataset_dicts
 from ovrs.data.scenes import Label, Setting, draw_scene, write_scenes
 from ovrs.data.scenes import __main__ as gallery
 from ovrs.data.scenes import scene as scene_module
-from ovrs.data.scenes.climate import _EARTH
+from ovrs.data.scenes.climate import EARTH
 from ovrs.data.scenes.earth import earth_zones, parted, places_in
 from ovrs.data.scenes.palette import Palette
 from ovrs.data.scenes.regional import LOOKS
@@ -55,7 +55,7 @@ def settings(cfg, name):
 
 def near(setting):
     """The row of the table that a setting lies at."""
-    return min(range(len(_EARTH)), key=lambda row: np.hypot(setting.lon - _EARTH[row][0], setting.lat - _EARTH[row][1]))
+    return min(range(len(EARTH)), key=lambda row: np.hypot(setting.lon - EARTH[row][0], setting.lat - EARTH[row][1]))
 
 
 def lab(colours):
@@ -122,7 +122,7 @@ def test_every_zone_can_be_drawn_alone_even_without_a_coast_or_with_frost(zone):
 
 def test_where_no_place_is_by_the_sea_no_recipe_is():
     inland = places_in(("BSk",))
-    assert not any(_EARTH[number][3] for number in inland)
+    assert not any(EARTH[number][3] for number in inland)
     kinds = {draw_scene(8, index, size=16, places=inland).kind for index in range(30)}
     assert not kinds & {"coast harbor", "naval base", "open water"} and len(kinds) > 3
 
@@ -136,9 +136,9 @@ def test_the_setting_is_known_without_drawing(monkeypatch):
 
 def test_the_parts_of_the_table_share_no_place_and_leave_each_zone_some():
     parts = parted(held_out_zone="Csa", share=0.25)
-    assert sorted([*parts.trained, *parts.places, *parts.zone]) == list(range(len(_EARTH)))
-    assert {_EARTH[number][2] for number in parts.trained} == set(earth_zones()) - {"Csa"}
-    assert {_EARTH[number][2] for number in parts.zone} == {"Csa"}
+    assert sorted([*parts.trained, *parts.places, *parts.zone]) == list(range(len(EARTH)))
+    assert {EARTH[number][2] for number in parts.trained} == set(earth_zones()) - {"Csa"}
+    assert {EARTH[number][2] for number in parts.zone} == {"Csa"}
     assert 0.15 < len(parts.places) / len(parts.trained + parts.places) < 0.35
     assert set(parts.places) < set(parted(held_out_zone="Csa", share=0.5).places)
     assert set(parted(share=0.999).trained) and parted(share=0.25) == parted(share=0.25)

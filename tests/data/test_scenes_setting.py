@@ -10,7 +10,7 @@ from rasterio.warp import transform
 
 from ovrs.data.scenes import Label, Scene, Setting, draw_scene
 from ovrs.data.scenes.canvas import Canvas
-from ovrs.data.scenes.climate import _EARTH
+from ovrs.data.scenes.climate import EARTH
 from ovrs.data.scenes.fields import snow
 from ovrs.data.scenes.palette import Palette
 from ovrs.data.scenes.site import Site
@@ -21,7 +21,7 @@ def scenes() -> list[Scene]:
     return [draw_scene(19, index, size=48) for index in range(30)]
 
 
-@pytest.mark.parametrize("row", _EARTH)
+@pytest.mark.parametrize("row", EARTH)
 def test_easting_and_northing_are_those_of_the_projection_library(row):
     setting = Setting(lon=row[0], lat=row[1], climate=row[2])
     east, north = transform(CRS.from_epsg(4326), CRS.from_epsg(setting.epsg), [setting.lon], [setting.lat])
@@ -29,7 +29,7 @@ def test_easting_and_northing_are_those_of_the_projection_library(row):
 
 
 def test_the_table_of_places_is_plausible():
-    for lon, lat, climate, _ in _EARTH:
+    for lon, lat, climate, _ in EARTH:
         assert -180 < lon < 180 and -60 < lat < 72
         assert re.fullmatch("A[fmw]|B[SW][hk]|C[fsw][abc]|D[fsw][abcd]", climate)
         assert abs(lat) < 25 or climate[0] != "A"
@@ -67,7 +67,7 @@ def test_a_season_is_that_of_its_hemisphere(lat, climate, month, season):
 
 
 def test_the_sea_lies_at_a_coast_and_shanties_where_it_never_freezes(scenes):
-    coasts = [(lon, lat) for lon, lat, _, coast in _EARTH if coast]
+    coasts = [(lon, lat) for lon, lat, _, coast in EARTH if coast]
     for scene in scenes:
         if scene.kind in ("coast harbor", "naval base", "open water"):
             assert min(max(abs(scene.setting.lon - lon), abs(scene.setting.lat - lat)) for lon, lat in coasts) < 0.16

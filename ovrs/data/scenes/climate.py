@@ -9,7 +9,7 @@ from math import atan2, atanh, cos, cosh, floor, radians, sin, sinh, sqrt
 import numpy as np
 
 # Longitude and latitude in degrees, Koeppen-Geiger zone, whether it lies at a coast.
-_EARTH: tuple[tuple[float, float, str, bool], ...] = (
+EARTH: tuple[tuple[float, float, str, bool], ...] = (
     (103.85, 1.29, "Af", True), (32.58, 0.35, "Af", False), (-48.50, -1.45, "Af", True), (114.10, -3.33, "Af", False),
     (-34.90, -8.05, "Am", True), (98.67, 3.59, "Am", False), (120.98, 14.60, "Aw", True), (3.39, 6.45, "Aw", True),
     (39.28, -6.80, "Aw", True), (130.84, -12.46, "Aw", True), (-47.90, -15.80, "Aw", False), (100.50, 13.75, "Aw", True),
@@ -57,7 +57,7 @@ _SEASONS = ("winter", "spring", "summer", "autumn")
 
 def lying(coast: bool, warm: bool, places: Sequence[int] = ()) -> list[tuple[float, float, str, bool]]:
     """The rows of the table of places, of all or of ``places``, that lie by the sea or where it never freezes, if so asked."""
-    rows = [_EARTH[number] for number in places] if len(places) else _EARTH
+    rows = [EARTH[number] for number in places] if len(places) else EARTH
     return [row for row in rows if (row[3] or not coast) and (row[2][:2] in _FROSTLESS or not warm)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ovrs.data.scenes.climate import _EARTH
+from ovrs.data.scenes.climate import EARTH
 
 # Which places are held out must be the same in training and evaluation, whatever their seeds.
 _SEED = 20240611
@@ -30,12 +30,12 @@ class Parts:
 
 def earth_zones() -> tuple[str, ...]:
     """The codes of the climate zones in which there are places, sorted."""
-    return tuple(sorted({row[2] for row in _EARTH}))
+    return tuple(sorted({row[2] for row in EARTH}))
 
 
 def places_in(zones: Sequence[str]) -> tuple[int, ...]:
     """The rows that lie in one of the zones, by their codes; none given: all rows."""
-    return tuple(number for number, row in enumerate(_EARTH) if row[2] in zones or not zones)
+    return tuple(number for number, row in enumerate(EARTH) if row[2] in zones or not zones)
 
 
 def parted(zones: Sequence[str] = (), held_out_zone: str = "", share: float = 0.0) -> Parts:
@@ -55,7 +55,7 @@ def parted(zones: Sequence[str] = (), held_out_zone: str = "", share: float = 0.
         count = min(len(rows) - 1, max(1, round(share * len(rows)))) if share > 0 else 0
         order = np.random.default_rng([_SEED, *zone.encode()]).permutation(rows)
         held += order[:count].tolist()
-    known = [number for number in places_in(zones) if _EARTH[number][2] != held_out_zone]
+    known = [number for number in places_in(zones) if EARTH[number][2] != held_out_zone]
     return Parts(
         trained=tuple(number for number in known if number not in held),
         places=tuple(number for number in known if number in held),
