@@ -3,7 +3,7 @@ r"""Build, check and compare prompt banks: a sentence for each climate zone and 
     python tools/build_prompt_bank.py build
     python tools/build_prompt_bank.py check [my_bank.json]
     python tools/build_prompt_bank.py diff ovrs/climate/banks/v1.json my_bank.json
-    python tools/build_prompt_bank.py ask --command 'ollama run llama3' --date 2026-11-22 --output my_bank.json
+    python tools/build_prompt_bank.py ask --command 'ollama run llama3' --model llama3 --date 2026-11-22 --output my_bank.json
 
 build composes the facts of ovrs/climate/facts (YAML) to the bank that comes along; the same facts give the same bytes. To mend
 a sentence, mend the fact, build, and look at git diff: a sentence stands in a line.
@@ -16,8 +16,9 @@ diff prints the sentences in which two banks differ; exit code 1 where there are
 
 ask runs a program once for each zone and class of which --output says nothing yet. It reads a question on standard input and
 answers on standard output with one sentence, which is checked (one sentence, its length, the class in it) and stored with the
-command and the date. Any language model with a command line will do; --show-question prints what it would be asked. Stopped
-with Ctrl-C or by an error, it goes on where it was when started again. Bad answers are named, not stored, and give exit code 1.
+program's name, --model and the date; arguments, which may be secrets, are not kept. Any language model with a command line will
+do; --show-question prints what it would be asked. Stopped with Ctrl-C or by an error, it goes on where it was when started
+again. Bad answers are named, not stored, and give exit code 1.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--command", required=True, help="program and arguments, in quotes; no shell runs it")
     add.add_argument("--output", type=Path, required=True, metavar="FILE", help="the bank; it is continued where it exists")
     add.add_argument("--date", required=True, help="when it is asked, for the provenance: 2026-11-22")
+    add.add_argument("--model", default="", metavar="NAME", help="what answers, for the provenance (default: no name)")
     add.add_argument("--zones", nargs="+", metavar="CODE", help="these alone (default: all 31)")
     add.add_argument("--classes", nargs="+", metavar="NAME", help="these alone, any words (default: those of the shipped bank)")
     add.add_argument("--again", action="store_true", help="ask also where there is a sentence, and replace it")
@@ -188,7 +190,7 @@ def ask(args: argparse.Namespace) -> int:
     """Ask a program about each zone and class, and store the answers; 1 where some were not good."""
     if args.words < 1 or args.tries < 1 or args.seconds <= 0:
         raise ConfigError("--words, --tries and --seconds have to be above 0")
-    command = Command(args.command, args.date, args.seconds, args.words, args.tries)
+    command = Command(args.command, args.date, args.seconds, args.words, args.tries, args.model)
     shipped = PromptBank.load()
     bank = PromptBank.load(args.output) if args.output.exists() else PromptBank(args.version or args.output.stem, {}, {})
     names = [shipped.class_named(name) or name for name in args.classes or shipped.classes]

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from ovrs.climate.bank import PromptBank, Sentence
 from ovrs.climate.check import answer_problems
@@ -48,6 +49,7 @@ class Command:
     Attributes:
         line: the program and its arguments, as in a shell; no shell runs it.
         date: when it is asked, for the provenance.
+        model: what it asks, as the provenance is to name it; "" names the program alone.
         seconds: it has to answer within these.
         words: most words of an answer.
         tries: how often it is asked before a bad answer counts.
@@ -61,6 +63,7 @@ class Command:
     seconds: float = 120.0
     words: int = 24
     tries: int = 2
+    model: str = ""
 
     def __post_init__(self) -> None:
         if not self.arguments:
@@ -72,7 +75,13 @@ class Command:
         try:
             return shlex.split(self.line)
         except ValueError as error:
-            raise ConfigError(f"command {self.line!r}: {error}") from error
+            raise ConfigError(f"the command cannot be cut into program and arguments: {error}") from error
+
+    @property
+    def provenance(self) -> str:
+        """What banks keep of it: the program's own name, the model and the date; arguments and folders may be secrets."""
+        model = f" --model {self.model}" if self.model else ""
+        return f"command: {PurePath(self.arguments[0]).name}{model}; asked {self.date}"
 
     def question(self, zone: str, name: str) -> str:
         """What is asked about a class in a zone."""
@@ -90,7 +99,7 @@ class Command:
         for _ in range(self.tries):
             text = " ".join(self._run(self.question(zone, name)).split()).strip('"')
             if not (problems := answer_problems(text, (name, *synonyms), self.words)):
-                return Sentence(text, f"command: {self.line}; asked {self.date}")
+                return Sentence(text, self.provenance)
         raise DataError(f"{name!r} in {zone}: the answer {text[:160]!r} of {self.arguments[0]} {'; '.join(problems)}")
 
     def _run(self, question: str) -> str:
@@ -103,7 +112,7 @@ class Command:
         except UnicodeDecodeError as error:
             raise DataError(f"{self.arguments[0]} answered with what is no UTF-8 text") from error
         except OSError as error:
-            raise ConfigError(f"command {self.line!r} cannot be run: {error.strerror or error}") from error
+            raise ConfigError(f"command {self.arguments[0]!r} cannot be run: {error.strerror or error}") from error
         if done.returncode:
             said = done.stderr.strip().splitlines()
             raise DataError(f"{self.arguments[0]} failed with exit code {done.returncode}{': ' + said[-1] if said else ''}")

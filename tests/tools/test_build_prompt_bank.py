@@ -91,12 +91,25 @@ def test_answers_are_stored_with_their_provenance_and_not_asked_for_again(tmp_pa
     assert ask(tmp_path, command, "--zones", "BWh", "af", "--classes", "Trees", "garden gnome") == 0
     bank = PromptBank.load(tmp_path / "mine.json")
     assert bank.version == "mine" and bank.zones == ("Af", "BWh") and set(bank.classes) == {"tree", "garden gnome"}
-    assert bank.sentence("Af", "tree canopy") == Sentence("A tree is seen here.", f"command: {command}; asked 2026-11-22")
+    note = f"command: {Path(sys.executable).name}; asked 2026-11-22"
+    assert bank.sentence("Af", "tree canopy") == Sentence("A tree is seen here.", note)
     assert len(questions(tmp_path)) == 4 and "hot desert climate" in questions(tmp_path)[0]
     assert ask(tmp_path, command, "--zones", "BWh", "Cfb", "--classes", "tree") == 0
     assert len(questions(tmp_path)) == 5 and "1 of 2 were there before" in capsys.readouterr().out
     assert ask(tmp_path, model("A NAME is new."), "--zones", "BWh", "--classes", "tree", "--again") == 0
     assert PromptBank.load(tmp_path / "mine.json").sentence("BWh", "tree").text == "A tree is new."
+
+
+def test_a_bank_keeps_no_argument_of_the_command(tmp_path, model, capsys):
+    command = f"{model()} --key s3cret-0f-mine"
+    assert ask(tmp_path, command, "--zones", "BWh", "--classes", "tree", "--model", "llama3") == 0
+    (note,) = {said.provenance for _, _, said in PromptBank.load(tmp_path / "mine.json")}
+    assert note == f"command: {Path(sys.executable).name} --model llama3; asked 2026-11-22"
+    written = (tmp_path / "mine.json").read_text()
+    assert not any(part in written for part in ("s3cret", "--key", "log.txt", str(tmp_path), str(Path(sys.executable).parent)))
+    assert ask(tmp_path, "no-such-program --key s3cret-0f-mine", "--zones", "Af", "--classes", "tree") == 2
+    assert ask(tmp_path, "program --key 's3cret-0f-mine", "--zones", "Af", "--classes", "tree") == 2
+    assert "s3cret" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("answer", ["No idea.", "A NAME. Or two.", "A NAME is " + "so " * 30 + "long.", ""])
