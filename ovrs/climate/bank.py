@@ -20,6 +20,7 @@ from typing import Any
 from ovrs.climate.zones import ZONES, zone_named
 from ovrs.errors import DataError
 from ovrs.files import written_whole
+from ovrs.vocabulary import MAX_LENGTH
 
 NEUTRAL = "It is a remote sensing image."
 """The prompt that says nothing of the place: the second row of Table V of MetaSegNet (Wang et al. 2024)."""
@@ -52,7 +53,7 @@ class PromptBank:
         origin: the file, for messages.
 
     Raises:
-        DataError: a class or zone that does not exist, or one name for two classes.
+        DataError: a class or zone that does not exist, one name for two classes, or a sentence longer than a class's may be.
     """
 
     def __init__(
@@ -69,9 +70,12 @@ class PromptBank:
         for zone, said in sentences.items():
             if zone not in ZONES:
                 raise DataError(f"{origin}: sentences: {zone!r} is no climate zone; the codes are {', '.join(ZONES)}")
-            for name in said:
+            for name, sentence in said.items():
                 if name not in self.synonyms:
                     raise DataError(f"{origin}: sentences.{zone}: {name!r} is not among its classes; name it under classes")
+                if (length := len(sentence.text)) > MAX_LENGTH:
+                    key = f"{origin}: sentences.{zone}.{name}.text"
+                    raise DataError(f"{key}: has {length:,} characters; {MAX_LENGTH} are allowed")
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -8,13 +9,20 @@ from ovrs.climate.composer import compose
 from ovrs.climate.zones import ZONES
 from ovrs.data.table import DATA_SETS
 from ovrs.errors import DataError, InputError, OutputError
+from ovrs.vocabulary import Vocabulary, VocabularyClass
 
+V1 = "27be2adfa8bfff28eeb18858d9682b0e75ec81921bfc7dfccb15aa92791f2d0a"
 TABLE = [(entry.name, entry.synonyms) for row in DATA_SETS.values() for entry in row.classes]
 
 
 @pytest.fixture(scope="module")
 def shipped():
     return PromptBank.load()
+
+
+def test_the_sentences_that_models_were_trained_on_stay_as_they_are():
+    """A changed sentence needs another version of the bank, and the old file for old models."""
+    assert hashlib.sha256(SHIPPED.read_bytes()).hexdigest() == V1
 
 
 def small(**synonyms):
@@ -132,6 +140,7 @@ def test_an_empty_bank_is_written_and_read(tmp_path):
         (document(sentences={"Af": {"tree": {"text": "Green."}}}), "give text and provenance"),
         (document(sentences={"Af": {"tree": {"text": "", "provenance": 0}}}), r"Af\.tree\.text: is ''"),
         (document(sentences={"Af": {"tree": {"text": "A.\nB.", "provenance": 0}}}), "one line"),
+        (document(sentences={"Af": {"tree": {"text": "x" * 501, "provenance": 0}}}), r"Af\.tree\.text: has 501 .*500 are"),
         (document(sentences={"Af": {"tree": {"text": "Green.", "provenance": 1}}}), r"tree\.provenance: is 1"),
         (document(sentences={"Af": {"tree": {"text": "Green.", "provenance": True}}}), r"tree\.provenance: is True"),
         (json.dumps(document()).replace('"Af"', '"Af": {}, "Af"'), "'Af' stands twice"),
@@ -141,6 +150,12 @@ def test_a_wrong_file_is_refused_with_its_name_and_key(tmp_path, read, said):
     with pytest.raises(DataError, match=said) as error:
         loaded(tmp_path, read)
     assert "bank.json" in str(error.value)
+
+
+def test_a_sentence_as_long_as_a_class_may_have_is_read(tmp_path):
+    longest = document(sentences={"Af": {"tree": {"text": "x" * 500, "provenance": 0}}})
+    text = loaded(tmp_path, longest).sentence("Af", "tree").text
+    assert Vocabulary((VocabularyClass("tree"),)).with_class_descriptions((text,)).class_descriptions == (text,)
 
 
 def test_a_file_that_is_absent_or_cannot_be_written_is_named(tmp_path):
