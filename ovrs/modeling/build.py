@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +31,7 @@ from ovrs.modeling.prompts import CLIMATE, templates
 from ovrs.modeling.published.configured import configured_weights
 from ovrs.modeling.published.entry import Part
 from ovrs.modeling.windows import InferenceSettings
+from ovrs.vocabulary import VocabularyClass, normalized
 
 logger = logging.getLogger(__name__)
 
@@ -157,8 +159,8 @@ def pixel_loss(cfg: CfgNode) -> dict[str, Any]:
     return {"ignored": loss.IGNORED, "reduction": loss.REDUCTION}
 
 
-def training_classes(cfg: CfgNode, part: str, way_out: str) -> int:
-    """How many classes the training sets give labels of; they must have the same ones.
+def training_classes(cfg: CfgNode, part: str, way_out: str) -> tuple[VocabularyClass, ...]:
+    """The classes that the training sets give labels of, with the synonyms of all; they must have the same ones.
 
     Args:
         part: of the system, which is bound to them.
@@ -182,7 +184,14 @@ def training_classes(cfg: CfgNode, part: str, way_out: str) -> int:
                 f"DATASETS.TRAIN: {part} is bound to one list of classes, and {cfg.DATASETS.TRAIN[0]} and {name} have "
                 f"different ones; {way_out}"
             )
-    return len(names[0])
+    return tuple(_with_all_synonyms(same) for same in zip(*(kept.values() for kept in classes), strict=True))
+
+
+def _with_all_synonyms(same: Sequence[VocabularyClass]) -> VocabularyClass:
+    """The first of ``same``, a class as several data sets have it, with the synonyms of each."""
+    words = {normalized(word): word for cls in reversed(same) for word in reversed(cls.words)}
+    first = same[0]
+    return replace(first, synonyms=tuple(word for key, word in reversed(words.items()) if key != normalized(first.name)))
 
 
 def check_decoder(cfg: CfgNode, channels: int) -> None:

@@ -109,7 +109,7 @@ def _back_projection(cfg: CfgNode, dims: dict[str, int]) -> SemanticBackProjecti
         raise ConfigError(f"MODEL.BACK_PROJECTION.TARGET is {keys.TARGET!r}; choose {', '.join(dims)} or none")
     if not (keys.POOL_CLASSES or cfg.DATASETS.TRAIN):
         return None
-    classes = 0 if keys.POOL_CLASSES else training_classes(cfg, "back-projection", POOLED)
+    classes = 0 if keys.POOL_CLASSES else len(training_classes(cfg, "back-projection", POOLED))
     return SemanticBackProjection(classes=classes, dim=cfg.MODEL.COST.DIM, hidden=keys.HIDDEN, target_dim=dims[keys.TARGET])
 
 

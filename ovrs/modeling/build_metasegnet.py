@@ -15,6 +15,7 @@ from ovrs.modeling.blocks.feature_pyramid import FeaturePyramid
 from ovrs.modeling.blocks.image_text_matching import ImageTextMatching
 from ovrs.modeling.blocks.level_adapters import LevelAdapters
 from ovrs.modeling.blocks.pair_queue import PairQueue
+from ovrs.modeling.bound_classes import BoundClasses
 from ovrs.modeling.build import build_vision_language, model_parts, training_classes
 from ovrs.modeling.build_backbones import build_image_encoder, build_text_encoder
 from ovrs.modeling.encoders.clip_image import ClipImage
@@ -35,7 +36,7 @@ def metasegnet_parts(cfg: CfgNode) -> dict[str, Any]:
     _check(cfg)
     vision_language, image_encoder = _image_side(cfg)
     closed, tower = keys.HEAD == "closed", vision_language is not None
-    classes = training_classes(cfg, "the head", OPEN) if closed else 0
+    bound = BoundClasses(training_classes(cfg, "the head", OPEN), OPEN) if closed else None
     text_encoder = build_text_encoder(cfg) if keys.ALIGNMENT or not (closed or tower) else None
     statistics = cfg.MODEL.VISION_LANGUAGE if tower else cfg.MODEL.IMAGE
     channels = list(image_encoder.channels)
@@ -50,7 +51,7 @@ def metasegnet_parts(cfg: CfgNode) -> dict[str, Any]:
         **_text_side(cfg, image_encoder, text_encoder),
         "pyramid": FeaturePyramid(dims=channels, dim=keys.DIM, finest=1),
         "head": nn.Sequential(nn.Conv2d(keys.DIM, keys.DIM, 3, padding=1, bias=False), nn.BatchNorm2d(keys.DIM), nn.ReLU()),
-        **_classifier(cfg, classes, vision_language, text_encoder),
+        **_classifier(cfg, bound, vision_language, text_encoder),
     }
 
 
@@ -108,11 +109,11 @@ def _text_side(cfg: CfgNode, image_encoder: SwinStages | TowerPyramid, text_enco
 
 
 def _classifier(
-    cfg: CfgNode, classes: int, vision_language: VisionLanguageEncoder | None, text_encoder: TextEncoder | None
+    cfg: CfgNode, bound: BoundClasses | None, vision_language: VisionLanguageEncoder | None, text_encoder: TextEncoder | None
 ) -> dict[str, Any]:
     keys = cfg.MODEL.METASEGNET
-    if classes:
-        return {"words": None, "classifier": nn.Conv2d(keys.DIM, classes, 1)}
+    if bound is not None:
+        return {"words": None, "classifier": nn.Conv2d(keys.DIM, len(bound), 1), "bound": bound}
     if vision_language is not None:  # its words and what its image tower sees are near to each other already
         embed_dim, words = vision_language.dim, None
     else:

@@ -17,6 +17,7 @@ from ovrs.modeling.blocks.level_adapters import LevelAdapters
 from ovrs.modeling.blocks.modality_fusion import ModalityFusion
 from ovrs.modeling.blocks.rectification import FeatureRectification
 from ovrs.modeling.blocks.scene_fusion import SceneFusion
+from ovrs.modeling.bound_classes import BoundClasses
 from ovrs.modeling.build import build_vision_language, model_parts, training_classes
 from ovrs.modeling.build_backbones import build_text_encoder
 from ovrs.modeling.encoders.clip_image import ClipImage
@@ -52,19 +53,19 @@ def tsmnet_parts(cfg: CfgNode) -> dict[str, Any]:
     towers = _towers(cfg, vision_language)
     scene_encoder = _scene_encoder(cfg, vision_language)
     closed = not keys.CLASS_WORDS or keys.SCORE_FUSION == "concat"
-    classes = training_classes(cfg, "the head", OPEN) if closed else 0
-    beside = 0 if not keys.CLASS_WORDS else classes if closed else vision_language.dim
+    bound = BoundClasses(training_classes(cfg, "the head", OPEN), OPEN) if closed else None
+    beside = 0 if not keys.CLASS_WORDS else vision_language.dim if bound is None else len(bound)
     parts = {
         **model_parts(cfg),
         "vision_language": vision_language,
         "towers": towers,
         "temperature": keys.TEMPERATURE,
-        "closed": closed,
+        "bound": bound,
         "pyramid": FeaturePyramid(dims=[towers.dim + beside * (level == 2) for level in range(LEVELS)], dim=keys.DIM),
         "head": PyramidHead(dim=keys.DIM, out_dim=keys.DIM, levels=LEVELS, dropout=keys.DROPOUT),
-        "classifier": nn.Conv2d(keys.DIM, classes, 1)
-        if closed
-        else CosineClassifier(dim=keys.DIM, embed_dim=vision_language.dim, temperature=keys.TEMPERATURE),
+        "classifier": CosineClassifier(dim=keys.DIM, embed_dim=vision_language.dim, temperature=keys.TEMPERATURE)
+        if bound is None
+        else nn.Conv2d(keys.DIM, len(bound), 1),
         "modalities": keys.MODALITIES,
         "sar_scale": keys.SAR.SCALE,
         "drop_modality": keys.TRAINING.DROP_MODALITY,

@@ -122,7 +122,7 @@ class _Scoring(nn.Module):
         self.vocabulary = vocabulary
         self.training = model.training
         with torch.no_grad():
-            self.text = model.text_features(vocabulary.rows)
+            self.text = model.text_of(vocabulary)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.model.scores_of(image, self.text, self.vocabulary)

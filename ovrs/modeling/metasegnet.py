@@ -27,6 +27,7 @@ from ovrs.modeling.blocks.image_text_matching import ImageTextMatching
 from ovrs.modeling.blocks.pair_queue import prompt_numbers
 from ovrs.modeling.blocks.prompts import average_prompts
 from ovrs.modeling.blocks.token_mean import token_mean
+from ovrs.modeling.bound_classes import BoundClasses, asked_channels, channels_of
 from ovrs.modeling.build_metasegnet import metasegnet_parts
 from ovrs.modeling.encoders.swin import SwinStages
 from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens
@@ -85,10 +86,11 @@ class MetaSegNet(SegmentationModel[SceneText]):
         classifier: of these: a :class:`~ovrs.modeling.blocks.cosine_classifier.CosineClassifier`, any number of names, or a
             convolution to a fixed number of classes (the paper).
         objective: the losses.
+        bound: the classes of a convolution as ``classifier``, one a channel; None with the other one.
         shared: the arguments of :class:`SegmentationModel`.
 
     Raises:
-        ConfigError: a fixed size that is no multiple of what sides are padded to.
+        ConfigError: a fixed size that is no multiple of what sides are padded to, or a convolution whose classes nobody names.
     """
 
     @configurable
@@ -108,6 +110,7 @@ class MetaSegNet(SegmentationModel[SceneText]):
         words: nn.Linear | None,
         classifier: nn.Module,
         objective: Objective,
+        bound: BoundClasses | None = None,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
@@ -124,7 +127,8 @@ class MetaSegNet(SegmentationModel[SceneText]):
         self.words = words
         self.classifier = classifier
         self.objective = objective
-        self.classes = classifier.out_channels if isinstance(classifier, nn.Conv2d) else 0  # 0: any number
+        self.bound = bound
+        self.classes = channels_of(classifier, bound)  # 0: any number
         self.reads_descriptions = self.reads_places = alignment is not None
         self.scores_per_patch = self.size_divisor // image_encoder.strides[0]
         if self.fixed_size % self.size_divisor:
@@ -146,11 +150,6 @@ class MetaSegNet(SegmentationModel[SceneText]):
 
     def _classified(self, images: Tensor, text: SceneText) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
         """Logits of the softmax [B, N, h, w]; and F_img [B, L1, C], F_text [B, L2, C] and its mask, if a text is read."""
-        if self.classes and len(text.classes) != self.classes:
-            raise ConfigError(
-                f"this model's head is bound to the {self.classes} classes that it was trained on, and {len(text.classes)} "
-                "names were asked for; MODEL.METASEGNET.HEAD open takes any"
-            )
         levels, read, said = self._levels(images), None, None
         if self.projections is not None and self.alignment is not None:
             assert text.description is not None
@@ -164,7 +163,7 @@ class MetaSegNet(SegmentationModel[SceneText]):
             finest = self.prior(finest, said, read[2])
         features = self.head(finest)
         if self.classes:
-            return self.classifier(features).float(), read
+            return asked_channels(self.classifier(features).float(), text.channels), read
         classes = text.classes if self.words is None else self.words(text.classes)
         return self.classifier(features, classes.expand(len(images), -1, -1)), read
 
@@ -202,22 +201,23 @@ class MetaSegNet(SegmentationModel[SceneText]):
     def text_of(self, vocabulary: Vocabulary) -> SceneText:
         """See the base class; with what is said of the image, which is the neutral prompt where nothing is."""
         counts = tuple(Counter(vocabulary.row_classes).values())
-        firsts = [vocabulary.rows[sum(counts[:number])] for number in range(len(counts))]
-        text = self.text_features(firsts if self.classes else vocabulary.rows)  # a closed head knows names alone
+        channels = self.bound.channels(vocabulary) if self.bound is not None else ()
+        classes = self.text_features(vocabulary.rows).classes
         if not self.reads_descriptions:
-            return SceneText(text.classes, None, counts)
+            return SceneText(classes, None, counts, channels=channels)
         if not vocabulary.description:
             self._say_once(NO_DESCRIPTION)
-        return SceneText(text.classes, self._read((vocabulary.description or NEUTRAL,)), counts)
+        return SceneText(classes, self._read((vocabulary.description or NEUTRAL,)), counts, channels=channels)
 
     def training_text(self, vocabulary: Vocabulary, inputs: list[dict[str, Any]]) -> SceneText:
         """See the base class; with the ``description`` of each input, the neutral prompt where it has none."""
         classes = super().training_text(vocabulary, inputs).classes
+        channels = self.bound.channels(vocabulary) if self.bound is not None else ()
         if not self.reads_descriptions:
-            return SceneText(classes)
+            return SceneText(classes, channels=channels)
         said = tuple(entry.get("description") or NEUTRAL for entry in inputs)
         assert self.text_encoder is not None
-        return SceneText(classes, _in_single(self.text_encoder(said)), said=said)
+        return SceneText(classes, _in_single(self.text_encoder(said)), said=said, channels=channels)
 
     def encode_text(self, prompts: list[list[str]]) -> SceneText:
         """Names, of length sqrt(E): their channels are about 1 in size; beside them the neutral prompt, if one is read."""

@@ -22,6 +22,8 @@ class SceneText:
         counts: how many rows of ``classes`` each name has, its synonyms; () = one each.
         description: of one image each, or of all alike where it holds one; a row without tokens is of an image of which
             nothing is said. None where nothing is said of any.
+        channels: of a head that is bound to a list of classes, those that answer for each name, see
+            :class:`~ovrs.modeling.bound_classes.BoundClasses`; () of other heads, and where words are read alone.
         said: the texts of ``description``, where a system asks which of them are the same.
     """
 
@@ -29,6 +31,7 @@ class SceneText:
     description: TextTokens | None = None
     counts: tuple[int, ...] = ()
     said: tuple[str, ...] = ()
+    channels: tuple[tuple[int, ...], ...] = ()
 
 
 def share_logits(logits: Tensor, counts: Sequence[int]) -> Tensor:

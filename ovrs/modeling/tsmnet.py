@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,12 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from torch import Tensor, nn
 
-from ovrs.errors import ConfigError
 from ovrs.modeling.blocks.context_decoder import ContextDecoder
 from ovrs.modeling.blocks.contrastive import SceneContrast
 from ovrs.modeling.blocks.feature_pyramid import FeaturePyramid, PyramidHead
 from ovrs.modeling.blocks.prompts import average_prompts
 from ovrs.modeling.blocks.text_prior import score_map, text_prior
+from ovrs.modeling.bound_classes import BoundClasses, asked_channels, channels_of
 from ovrs.modeling.build_tsmnet import tsmnet_parts
 from ovrs.modeling.encoders.learned_context import LearnedContext, LearnedOffset
 from ovrs.modeling.encoders.text_tokens import TextTokens
@@ -63,7 +64,8 @@ class TSMNet(SegmentationModel[SceneText]):
         score_projection: from the fused features to z; None takes the optical image's own for it (the authors' code).
         context_decoder: eqs. 5 and 6; None leaves out the words of classes (Table 5).
         temperature: of s, in its loss and in the softmax of the text prior.
-        closed: s itself is concatenated to the features, for a fixed number of classes (the paper), not the text prior.
+        bound: the classes of a convolution as ``classifier``, one a channel: s itself, of these, is concatenated to the
+            features (the paper), not the text prior; None takes any names.
         pyramid: FPN.
         scene_encoder: of descriptions; None takes the text tower of ``vision_language``.
         scene_fusion: of each level with the description; None leaves descriptions out (Table 5).
@@ -75,6 +77,9 @@ class TSMNet(SegmentationModel[SceneText]):
         sar_scale: what values of SAR are those of the statistics: ``8bit`` or ``db``; "" where nobody says.
         weights: of the losses.
         shared: the arguments of :class:`SegmentationModel`.
+
+    Raises:
+        ConfigError: a convolution whose classes nobody names.
     """
 
     @configurable
@@ -87,7 +92,7 @@ class TSMNet(SegmentationModel[SceneText]):
         score_projection: nn.Conv2d | None,
         context_decoder: ContextDecoder | None,
         temperature: float,
-        closed: bool,
+        bound: BoundClasses | None,
         pyramid: FeaturePyramid,
         scene_encoder: nn.Module | None,
         scene_fusion: nn.ModuleList | None,
@@ -107,8 +112,9 @@ class TSMNet(SegmentationModel[SceneText]):
         self.score_projection = score_projection
         self.context_decoder = context_decoder
         self.temperature = temperature
-        self.closed = closed
-        self.classes = classifier.out_channels if isinstance(classifier, nn.Conv2d) else 0
+        self.bound = bound
+        self.closed = bound is not None
+        self.classes = channels_of(classifier, bound)
         self.pyramid = pyramid
         self.scene_encoder = scene_encoder
         self.scene_fusion = scene_fusion
@@ -138,11 +144,6 @@ class TSMNet(SegmentationModel[SceneText]):
 
     def _pyramid(self, images: Tensor, text: SceneText) -> tuple[list[Tensor], ObjectLevel | None]:
         """The pyramid that nothing has been said to, and what classes have in common with the image, if they are asked."""
-        if self.closed and len(text.classes) != self.classes:
-            raise ConfigError(
-                f"this model's head is bound to the {self.classes} classes that it was trained on, and {len(text.classes)} "
-                "names were asked for; MODEL.TSMNET.CLASS_WORDS True with SCORE_FUSION text_prior takes any"
-            )
         seen = self.towers(chosen_modalities(images, self.modalities), self.vision_language.visual)  # 2.2
         if self.context_decoder is None:
             return self.pyramid(seen.levels), None
@@ -170,7 +171,7 @@ class TSMNet(SegmentationModel[SceneText]):
         features = self.head(pyramid)
         if objects is not None and not self.closed:  # 2.6
             return self.classifier(features, objects.words)
-        return self.classifier(features).float()
+        return asked_channels(self.classifier(features).float(), text.channels)
 
     # --------------------------------------------------------------- section 2.5
 
@@ -181,7 +182,8 @@ class TSMNet(SegmentationModel[SceneText]):
         logits = self._classified(pyramid, objects, text)
         losses = {}
         if objects is not None and weights.object:
-            losses["loss_object"] = weights.object * cross_entropy(objects.scores.float() / self.temperature, target)
+            scores = asked_channels(objects.scores, text.channels) if self.closed else objects.scores
+            losses["loss_object"] = weights.object * cross_entropy(scores.float() / self.temperature, target)
         if self.scene_contrast is not None and text.description is not None:
             described = text.description.mask.any(dim=1)
             losses["loss_scene"] = weights.scene * self.scene_contrast(pyramid, text.description.pooled, described)
@@ -210,23 +212,28 @@ class TSMNet(SegmentationModel[SceneText]):
     def text_of(self, vocabulary: Vocabulary) -> SceneText:
         """See the base class; with what is said of the scene, if the system reads it and something is."""
         counts = tuple(Counter(vocabulary.row_classes).values())
-        firsts = [vocabulary.rows[sum(counts[:number])] for number in range(len(counts))]
-        text = self.text_features(firsts if self.closed else vocabulary.rows)  # a closed head knows names alone
+        classes, channels = self._classes_of(vocabulary, vocabulary.rows)
         if not self.reads_descriptions or not vocabulary.description:
-            return SceneText(text.classes, None, counts)
+            return SceneText(classes, None, counts, channels=channels)
         said = [vocabulary.description]
-        scene = self.remembered(("", *said), lambda: SceneText(text.classes, self._describe(said)))
-        return SceneText(text.classes, scene.description, counts)
+        scene = self.remembered(("", *said), lambda: SceneText(classes, self._describe(said)))
+        return SceneText(classes, scene.description, counts, channels=channels)
 
     def training_text(self, vocabulary: Vocabulary, inputs: list[dict[str, Any]]) -> SceneText:
         """See the base class; with the ``description`` of each input, as far as they have one."""
-        classes = super().training_text(vocabulary, inputs).classes
+        classes, channels = self._classes_of(vocabulary, [cls.name for cls in vocabulary.classes])
         if not self.reads_descriptions:
-            return SceneText(classes)
+            return SceneText(classes, channels=channels)
         said = [entry.get("description", "") for entry in inputs]
         found = self._describe(said)
         there = torch.tensor([bool(text) for text in said], device=found.mask.device)
-        return SceneText(classes, TextTokens(found.tokens, found.mask & there[:, None], found.pooled))
+        return SceneText(classes, TextTokens(found.tokens, found.mask & there[:, None], found.pooled), channels=channels)
+
+    def _classes_of(self, vocabulary: Vocabulary, words: Sequence[str]) -> tuple[Tensor, tuple[tuple[int, ...], ...]]:
+        """t of ``words``, or of the classes that the head is bound to, in the order of its channels, which come with them."""
+        if self.bound is None:
+            return self.text_features(words).classes, ()
+        return self.text_features(self.bound.words(vocabulary)).classes, self.bound.channels(vocabulary)
 
     def _describe(self, texts: list[str]) -> TextTokens:
         read: Any = self.vision_language.text_tower.read if self.scene_encoder is None else self.scene_encoder

@@ -35,7 +35,7 @@ from ovrs.inference.tiles import Tiling
 
 sys.path.append(str(Path(__file__).parents[1] / "modeling"))
 
-from parts import tiny_tsmnet
+from described_parts import tiny_tsmnet
 
 WORDS = "water, land"
 

@@ -15,7 +15,8 @@ from ovrs.config import load_config
 from ovrs.data.scenes import draw_scene
 from ovrs.data.scenes.classes import Label
 from ovrs.errors import WeightsError
-from ovrs.inference.segmenter import Segmenter, SystemTiles
+from ovrs.inference.segmenter import Segmenter
+from ovrs.inference.tile_models import SystemTiles
 from ovrs.modeling.header import about_configuration
 from ovrs.modeling.weights_files import write_state_dict
 from ovrs.modeling.windows import InferenceSettings
@@ -23,7 +24,8 @@ from ovrs.vocabulary import Background, Vocabulary
 
 sys.path.append(str(Path(__file__).parents[1] / "modeling"))
 
-from parts import randomize, tiny_aeroseg, tiny_metasegnet, tiny_rs_zeroseg
+from described_parts import tiny_metasegnet
+from parts import randomize, tiny_aeroseg, tiny_rs_zeroseg
 
 MINI = ["mini/rs_zeroseg"]
 SYSTEMS = {"AerOSeg": tiny_aeroseg, "RSZeroSeg": tiny_rs_zeroseg, "MetaSegNet": tiny_metasegnet}

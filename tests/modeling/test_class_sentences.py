@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from described_parts import tiny_tsmnet
 from numpy.typing import NDArray
+from parts import WORDS, batch, picture, randomize, tiny_aeroseg, tiny_rs_zeroseg
 from torch import Tensor
 
 from ovrs.inference.fixed_vocabulary import FixedVocabulary
@@ -15,7 +17,6 @@ from ovrs.modeling.blocks.cost_volume import cost_volume
 from ovrs.modeling.blocks.prompts import average_prompts, with_sentence
 from ovrs.modeling.vision_language_model import VisionLanguageModel
 from ovrs.vocabulary import Background, Vocabulary
-from tests.modeling.parts import WORDS, batch, picture, randomize, tiny_aeroseg, tiny_rs_zeroseg, tiny_tsmnet
 
 DESERT = WORDS.with_class_descriptions(("dhows of pale wood", "", "turquoise over pale sand"))
 TUNDRA = WORDS.with_class_descriptions(("red hulls among ice", "steel over dark rock", ""))

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from parts import tiny_aeroseg, tiny_mafn, tiny_metasegnet, tiny_rs_zeroseg, tiny_vit
+from described_parts import tiny_metasegnet
+from parts import tiny_aeroseg, tiny_mafn, tiny_rs_zeroseg, tiny_vit
 from torch import nn
 
 from ovrs.modeling.attention import attend

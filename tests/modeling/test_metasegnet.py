@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from block_checks import close
-from parts import HashedTokens, placed, tiny_metasegnet
+from described_parts import placed, tiny_metasegnet
+from parts import HashedTokens
 
 from ovrs.climate.bank import NEUTRAL
 from ovrs.errors import ConfigError
@@ -63,13 +64,13 @@ def test_a_name_with_synonyms_is_its_best_word_and_shares_with_no_other_of_them(
     close(found[:, 0], torch.sigmoid(words[:, :2].amax(dim=1) - words[:, 2]))
 
 
-def test_a_model_closed_to_three_classes_refuses_other_numbers():
+def test_a_model_closed_to_three_classes_refuses_others():
     model = tiny_metasegnet(closed=3).eval()
     (entry,) = placed(1)
     known = shares(model, entry)
     assert known.shape == (3, 64, 64)
     close(shares(model, entry, Vocabulary.parse("ship|vessel,bridge,water|sea|river")), known)
-    with pytest.raises(ConfigError, match="head is bound to the 3 classes.*7 names were asked for; MODEL.METASEGNET.HEAD open"):
+    with pytest.raises(ConfigError, match="head is bound to the 3 classes.*'thing 0' is none of them; another takes any"):
         shares(model, entry, SEVEN)
 
 
