@@ -46,6 +46,8 @@ def _add_climate(cfg: CfgNode) -> None:
     # Code of the zone that all images are told, whatever is known of their places (scenes are drawn as their own has it);
     # "" = that of each place.
     keys.ZONE = ""
+    # A climate map of your own, any raster with a CRS, in which zones of places are looked up; "" = the one that comes along.
+    keys.RASTER = ""
     # File of the prompt bank; "" = the one that comes along.
     keys.BANK = ""
     # Names of the classes whose sentences are merged, in this order; () = all of the data set that are in use. What an image

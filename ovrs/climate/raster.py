@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,20 +51,9 @@ def zone_in(path: Path, lon: float, lat: float) -> Zone | None:
     Raises:
         InputError: the raster cannot be read or has no CRS, its legend cannot be used, or a number has no meaning.
     """
-    import rasterio
-    from rasterio._err import CPLE_BaseError
-    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
-
     meanings = legend_of(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as file:
-                if file.crs is None:
-                    raise InputError(f"{path}: a climate raster needs a coordinate reference system; this one has none")
-                found = _numbers_near(file, lon, lat)
-    except (RasterioError, CPLE_BaseError, CRSError, OSError) as error:
-        raise InputError(f"{path}: the climate raster cannot be read ({error})") from error
+    with _opened(path) as file:
+        found = _numbers_near(file, lon, lat)
     if found is None or found[1] > COAST_KM:
         return None
     number = found[0]  # the others near by need no meaning
@@ -75,13 +66,47 @@ def zone_in(path: Path, lon: float, lat: float) -> Zone | None:
     return meanings[number]
 
 
+def legends_beside(path: Path) -> tuple[Path, Path]:
+    """The files that may say what a raster's numbers mean, whether they are there or not; the first that is counts."""
+    return path.with_suffix(".txt"), path.with_name("legend.txt")
+
+
+def check_raster(path: Path) -> None:
+    """Try whether a raster can be one of climate zones; its numbers are not read.
+
+    Raises:
+        InputError: it cannot be read or has no CRS, or its legend cannot be used.
+    """
+    legend_of(path)
+    with _opened(path):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A raster with a coordinate reference system; what goes wrong in reading it names the file."""
+    import rasterio
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as file:
+                if file.crs is None:
+                    raise InputError(f"{path}: a climate raster needs a coordinate reference system; this one has none")
+                yield file
+    except (RasterioError, CPLE_BaseError, CRSError, OSError) as error:
+        raise InputError(f"{path}: the climate raster cannot be read ({error})") from error
+
+
 def legend_of(path: Path) -> dict[float, Zone]:
     """What a raster's numbers mean: by ``NAME.txt`` or ``legend.txt`` beside ``NAME.tif``, else by Beck et al.
 
     Raises:
         InputError: a legend without a line of a zone, or that cannot be read.
     """
-    for legend in (path.with_suffix(".txt"), path.with_name("legend.txt")):
+    for legend in legends_beside(path):
         if legend.is_file():
             return _read_legend(legend)
     return {float(number): ZONES[code] for number, code in enumerate(BECK, start=1)}

@@ -6,25 +6,31 @@ for an image with and without labels.
 
 from __future__ import annotations
 
-import math
-import warnings
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from torch.utils.data import get_worker_info
 
 from ovrs.climate.bank import NEUTRAL, PromptBank
-from ovrs.climate.prompts import class_sentences, climate_prompt, estimated_tokens, shipped_bank
+from ovrs.climate.prompts import Prompt, class_sentences, climate_prompt, estimated_tokens, shipped_bank
 from ovrs.climate.zones import zone_named
-from ovrs.data.catalog import row_of
+from ovrs.data.catalog import register_files
+from ovrs.data.file_places import check_lookup, metres_a_pixel, zone_of_file
+from ovrs.data.refused import refused_key
 from ovrs.data.table import ANYWHERE
 from ovrs.errors import ConfigError, DataError, InputError
 from ovrs.vocabulary import MAX_DESCRIPTION
 
+logger = logging.getLogger(__name__)
+
 # Where what is said of an image comes from (DATASETS.CLIMATE.PROMPTS); "" says nothing.
 PROMPTS = ("", "neutral", "bank", "template")
+# Classes that a warning names.
+_MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class ClimateText:
     Args:
         prompts: one of ``PROMPTS``.
         zone: code of the zone that all images are told; "" = that of each place.
+        raster: a climate map in place of the one that comes along; see :func:`ovrs.climate.lookup.zone_at`.
         bank: the sentences; None = the bank that comes along.
         classes: what the prompt is about; () = the names that are asked for.
         most_tokens: of a prompt, by a cautious estimate of how BERT cuts it.
@@ -63,6 +70,7 @@ class ClimateText:
         *,
         prompts: str = "bank",
         zone: str = "",
+        raster: Path | None = None,
         bank: PromptBank | None = None,
         classes: Sequence[str] = (),
         most_tokens: int = 250,
@@ -71,20 +79,21 @@ class ClimateText:
         class_sentences: bool = False,
     ) -> None:
         if prompts not in PROMPTS:
-            raise _refused("PROMPTS", prompts, f'"" for none, or choose {", ".join(PROMPTS[1:])}')
+            raise refused_key("CLIMATE.PROMPTS", prompts, f'"" for none, or choose {", ".join(PROMPTS[1:])}')
         if most_tokens < (least := estimated_tokens(NEUTRAL)):
-            raise _refused("TOKENS", most_tokens, f"give at least {least}, which {NEUTRAL!r} takes")
-        self.zone = _known_zone(zone)
+            raise refused_key("CLIMATE.TOKENS", most_tokens, f"give at least {least}, which {NEUTRAL!r} takes")
+        self.zone, self.raster = _known_zone(zone), raster
         self.prompts, self.classes, self.most_tokens = prompts, tuple(classes), most_tokens
         self.season, self.gsd, self.class_sentences = season, gsd, class_sentences
         reads_bank = prompts == "bank" or (class_sentences and prompts != "template")
         self.bank = (bank or shipped_bank()) if reads_bank else None
         if self.bank is not None and (unknown := [name for name in self.classes if self.bank.class_named(name) is None]):
-            raise _refused(
-                "CLASSES", unknown[0], f"the prompt bank has {len(self.bank.classes)} classes, and none of this name"
+            raise refused_key(
+                "CLIMATE.CLASSES", unknown[0], f"the prompt bank has {len(self.bank.classes)} classes, and none of this name"
             )
         self._known: dict[tuple[str, str], Circumstances] = {}
         self._said: dict[tuple[Circumstances, tuple[str, ...]], str] = {}
+        self._named: set[tuple[str, ...]] = set()
 
     def description(self, entry: dict[str, Any], names: Sequence[str]) -> str | None:
         """What is said of the image of an entry; None where nothing is to be said of any.
@@ -107,7 +116,7 @@ class ClimateText:
         return self._said[known, about]
 
     def _prompt(self, known: Circumstances, about: tuple[str, ...]) -> str:
-        text = climate_prompt(
+        prompt = climate_prompt(
             known.zone,
             about,
             bank=self.bank,
@@ -115,11 +124,24 @@ class ClimateText:
             season=known.season,
             gsd=known.gsd,
             most_tokens=self.most_tokens,
-        ).text
-        if len(text) > MAX_DESCRIPTION:
-            limit = f"which makes prompts of {len(text):,} characters; {MAX_DESCRIPTION:,} are allowed"
-            raise _refused("TOKENS", self.most_tokens, limit)
-        return text
+        )
+        self._name_left_out(prompt, about)
+        if len(prompt.text) > MAX_DESCRIPTION:
+            limit = f"which makes prompts of {len(prompt.text):,} characters; {MAX_DESCRIPTION:,} are allowed"
+            raise refused_key("CLIMATE.TOKENS", self.most_tokens, limit)
+        return prompt.text
+
+    def _name_left_out(self, prompt: Prompt, about: tuple[str, ...]) -> None:
+        """Say once for each list of classes that a prompt is not about all of them; of several workers the first does."""
+        worker = get_worker_info()
+        if not prompt.left_out or about in self._named or (worker is not None and worker.id):
+            return
+        self._named.add(about)
+        more = f" and {count} more" if (count := len(prompt.left_out) - _MOST_NAMED) > 0 else ""
+        logger.warning(
+            "of %d classes the prompt (%s) says nothing of %s%s; name those that matter: DATASETS.CLIMATE.CLASSES",
+            *(len(about), prompt.zone or "neutral", ", ".join(prompt.left_out[:_MOST_NAMED]), more),
+        )
 
     def class_descriptions(self, entry: dict[str, Any], names: Sequence[str]) -> tuple[str, ...]:
         """A sentence for each of the classes in the zone of an entry, "" for none; () where they are to have none at all.
@@ -150,15 +172,17 @@ class ClimateText:
 
     def _of_file(self, entry: dict[str, Any]) -> Circumstances:
         path = Path(entry["file_name"])
-        zone = self.zone or zone_of_file(path, entry["dataset_name"])
+        zone = self.zone or zone_of_file(path, entry["dataset_name"], self.raster)
         return Circumstances(zone, gsd=_rounded(metres_a_pixel(path)) if self.gsd else 0.0)
 
 
-def build_climate_text(cfg: CfgNode) -> ClimateText | None:
+def build_climate_text(cfg: CfgNode, is_train: bool = True) -> ClimateText | None:
     """What ``DATASETS.CLIMATE`` asks for; None where that is nothing.
 
+    Zones are tried to be looked up, where the data sets in use need it: those of ``DATASETS.TEST``, and in training all.
+
     Raises:
-        ConfigError: a key cannot work.
+        ConfigError: a key cannot work, or zones that are needed cannot be looked up.
     """
     keys = cfg.DATASETS.CLIMATE
     if not keys.PROMPTS and not keys.CLASS_SENTENCES:
@@ -167,9 +191,11 @@ def build_climate_text(cfg: CfgNode) -> ClimateText | None:
         bank = PromptBank.load(Path(keys.BANK)) if keys.BANK else None
     except DataError as error:
         raise ConfigError(f"DATASETS.CLIMATE.BANK: {error}") from error
-    return ClimateText(
+    raster = Path(keys.RASTER) if keys.RASTER else None
+    text = ClimateText(
         prompts=keys.PROMPTS,
         zone=keys.ZONE,
+        raster=raster,
         bank=bank,
         classes=keys.CLASSES,
         most_tokens=keys.TOKENS,
@@ -177,6 +203,10 @@ def build_climate_text(cfg: CfgNode) -> ClimateText | None:
         gsd=keys.GSD,
         class_sentences=keys.CLASS_SENTENCES,
     )
+    if not text.zone and (keys.PROMPTS in ("bank", "template") or keys.CLASS_SENTENCES):
+        register_files(cfg.DATASETS.FILES)
+        check_lookup([*(cfg.DATASETS.TRAIN if is_train else ()), *cfg.DATASETS.TEST], raster)
+    return text
 
 
 def refuse_climate(cfg: CfgNode) -> None:
@@ -187,49 +217,7 @@ def refuse_climate(cfg: CfgNode) -> None:
     """
     for key in ("PROMPTS", "CLASS_SENTENCES"):
         if value := cfg.DATASETS.CLIMATE[key]:
-            raise _refused(key, value, "it is for DATASETS.TASK segmentation; leave it out")
-
-
-def zone_of_file(path: Path, dataset_name: str) -> str | None:
-    """The climate zone of an image in a file; None where it is not known.
-
-    It is the zone of its data set, where all of that lies in one; else that of its own georeference; else, where a data set's
-    files begin with the name of a region, that of the region.
-
-    Raises:
-        InputError: the zone of its place cannot be looked up.
-    """
-    from ovrs.climate.lookup import zone_at
-    from ovrs.climate.places import place_of_raster, region_of_tile
-
-    row = row_of(dataset_name)
-    if row is not None and row.climate:
-        return row.climate
-    try:
-        place = place_of_raster(path)
-    except InputError:  # a picture that Pillow reads may be none to GDAL
-        place = None
-    if place is None and row is not None and row.tiles_name_regions:
-        place = region_of_tile(path.name)
-    zone = None if place is None else zone_at(place.lon, place.lat)
-    return None if zone is None else zone.code
-
-
-def metres_a_pixel(path: Path) -> float:
-    """The side of a pixel in metres, by the file's own georeference in a projection; 0 where it has none."""
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as file:
-                crs, transform = file.crs, file.transform
-    except RasterioError:  # a picture that Pillow reads may be none to GDAL
-        return 0.0
-    if crs is None or not crs.is_projected or transform.is_identity:
-        return 0.0
-    return float(math.hypot(transform.a, transform.d) * crs.linear_units_factor[1])
+            raise refused_key(f"CLIMATE.{key}", value, "it is for DATASETS.TASK segmentation; leave it out")
 
 
 def _rounded(gsd: float) -> float:
@@ -241,8 +229,4 @@ def _known_zone(code: str) -> str:
     try:
         return zone_named(code).code if code else ""
     except InputError as error:
-        raise _refused("ZONE", code, str(error)) from error
-
-
-def _refused(key: str, value: object, wanted: str) -> ConfigError:
-    return ConfigError(f"DATASETS.CLIMATE.{key} is {value!r}; {wanted}")
+        raise refused_key("CLIMATE.ZONE", code, str(error)) from error

@@ -83,7 +83,7 @@ class SegmentationMapper:
             "keep_synonyms": cfg.DATASETS.DRAW_SYNONYMS if is_train else cfg.DATASETS.TEST_SYNONYMS,
             "hidden": cfg.DATASETS.HIDDEN_CLASSES,
             "kept_gib": cfg.DATASETS.SCENES.KEPT_GIB,
-            "climate": build_climate_text(cfg),
+            "climate": build_climate_text(cfg, is_train),
         }
 
     def __call__(self, entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a description of a data set is refused: by key and value, and by the file that holds them."""
+"""How a key of a data set is refused: by its value, and, of a description, by the file that holds it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def naming_file(path: Path) -> Iterator[None]:
         yield
     except (VocabularyError, RefusedError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def refused_key(key: str, value: object, wanted: str) -> ConfigError:
+    """The error for a key of ``DATASETS`` in a configuration."""
+    return ConfigError(f"DATASETS.{key} is {value!r}; {wanted}")
 
 
 def refuse_unknown(mapping: dict[Any, Any], known: set[str], prefix: str = "") -> None:

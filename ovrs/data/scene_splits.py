@@ -8,8 +8,9 @@ from detectron2.config import CfgNode
 
 from ovrs.climate.zones import zone_named
 from ovrs.data.referring.table import SCENES_REFER
+from ovrs.data.refused import refused_key
 from ovrs.data.table import DATA_SETS, SCENES, ScenePartners, SceneRegions, SceneSplit
-from ovrs.errors import ConfigError, InputError
+from ovrs.errors import InputError
 
 # What an evaluation reads (HELD_OUT): as training, or one of the parts that it never draws.
 _PARTS = ("", "places", "zone")
@@ -47,7 +48,7 @@ def _partners(keys: CfgNode) -> ScenePartners:
         ("CLOUD_COVER", cover, len(cover) == 2 and 0 < cover[0] <= cover[-1] <= 1, "the least and the most, as (0.3, 0.8)"),
     ):
         if not fits:
-            raise _refused(key, value, f"it must be {wanted}")
+            raise refused_key(f"SCENES.{key}", value, f"it must be {wanted}")
     return ScenePartners(keys.SAR, keys.DESCRIPTIONS, float(keys.CLOUDY_SHARE), (float(cover[0]), float(cover[1])))
 
 
@@ -57,18 +58,20 @@ def _regions(keys: CfgNode, part: str) -> SceneRegions:
 
     share = keys.HELD_OUT_PLACES
     if keys.HELD_OUT not in _PARTS:
-        raise _refused("HELD_OUT", keys.HELD_OUT, '"" for the places of training, or choose places or zone')
+        raise refused_key("SCENES.HELD_OUT", keys.HELD_OUT, '"" for the places of training, or choose places or zone')
     if not 0 <= share < 1:
-        raise _refused("HELD_OUT_PLACES", share, "give a share of 0 to below 1")
+        raise refused_key("SCENES.HELD_OUT_PLACES", share, "give a share of 0 to below 1")
     zones = tuple(_zone("ZONES", code) for code in keys.ZONES)
     away = _zone("HELD_OUT_ZONE", keys.HELD_OUT_ZONE) if keys.HELD_OUT_ZONE else ""
     parts = parted(zones, away, float(share))
     if not parts.trained:
-        raise _refused("HELD_OUT_ZONE", away, "it is the only one of ZONES, so nothing is left to train on; name others")
+        left = "it is the only one of ZONES, so nothing is left to train on; name others"
+        raise refused_key("SCENES.HELD_OUT_ZONE", away, left)
     if keys.HELD_OUT == "zone" and not away:
-        raise _refused("HELD_OUT", "zone", "name the zone, as HELD_OUT_ZONE")
+        raise refused_key("SCENES.HELD_OUT", "zone", "name the zone, as HELD_OUT_ZONE")
     if keys.HELD_OUT == "places" and not parts.places:
-        raise _refused("HELD_OUT", "places", "none is held out; give HELD_OUT_PLACES a share above 0, and ZONES of two places")
+        none = "none is held out; give HELD_OUT_PLACES a share above 0, and ZONES of two places"
+        raise refused_key("SCENES.HELD_OUT", "places", none)
     places = {"": parts.trained, "places": parts.places, "zone": parts.zone}[part]
     return SceneRegions(keys.REGIONAL, () if places == places_in(()) else places)
 
@@ -80,11 +83,7 @@ def _zone(key: str, code: object) -> str:
     try:
         known = zone_named(str(code)).code
     except InputError as error:
-        raise _refused(key, code, str(error)) from error
+        raise refused_key(f"SCENES.{key}", code, str(error)) from error
     if known not in earth_zones():
-        raise _refused(key, code, f"scenes lie in {', '.join(earth_zones())}")
+        raise refused_key(f"SCENES.{key}", code, f"scenes lie in {', '.join(earth_zones())}")
     return known
-
-
-def _refused(key: str, value: object, wanted: str) -> ConfigError:
-    return ConfigError(f"DATASETS.SCENES.{key} is {value!r}; {wanted}")

@@ -1,4 +1,4 @@
-"""Tiny data sets of files: in the layout of OVRS, and of sentences."""
+"""Tiny data sets of files: in the layout of OVRS, and of sentences. Tests that look up no place."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 from sentences import write_set
 
+from ovrs.climate import lookup
 from ovrs.config import add_ovrs_config
 from ovrs.data.referring import catalog
 
@@ -53,3 +54,9 @@ def referring_cfg(things):
         del catalog._registered[name]
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
+
+
+@pytest.fixture
+def no_map(monkeypatch):
+    """No zone is looked up on the world map."""
+    monkeypatch.setattr(lookup, "zone_at", lambda *place: pytest.fail(f"looked up {place}"))

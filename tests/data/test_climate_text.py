@@ -1,12 +1,12 @@
 """What data sets say of an image by the climate zone of its place: which zone, which prompt, and never what the image holds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-import rasterio
 from detectron2.config import get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from PIL import Image
-from rasterio.transform import from_origin
+from placed import describe, write_climate_map
 
 from ovrs.climate import lookup
 from ovrs.climate.bank import NEUTRAL, PromptBank, Sentence
@@ -14,12 +14,12 @@ from ovrs.climate.zones import zone_named
 from ovrs.config import add_ovrs_config, load_config
 from ovrs.data import catalog, climate, entries
 from ovrs.data.catalog import row_of
-from ovrs.data.climate import ClimateText, build_climate_text, metres_a_pixel, zone_of_file
+from ovrs.data.climate import ClimateText, build_climate_text
 from ovrs.data.loaders import build_mapper, build_test_loader, build_train_loader, dataset_dicts
 from ovrs.data.mapper import SegmentationMapper
 from ovrs.data.scenes.earth import places_in
 from ovrs.data.scenes.scene import draw_scene
-from ovrs.data.table import DATA_SETS, SceneRegions
+from ovrs.data.table import SceneRegions
 from ovrs.errors import ConfigError, InputError
 from ovrs.vocabulary import Vocabulary
 
@@ -56,12 +56,6 @@ def cfg(tmp_path, monkeypatch, bank):
         MetadataCatalog.remove(name)
 
 
-@pytest.fixture
-def no_map(monkeypatch):
-    """No zone is looked up on the world map."""
-    monkeypatch.setattr(lookup, "zone_at", lambda *place: pytest.fail(f"looked up {place}"))
-
-
 def told(cfg, name="scenes_val", **keys):
     for key, value in keys.items():
         cfg.DATASETS.CLIMATE[key] = value
@@ -71,32 +65,6 @@ def told(cfg, name="scenes_val", **keys):
 def scene(index=0, zone="BWh"):
     entry = {"dataset_name": "scenes_val", "file_name": f"scene-1-{index}", "scene_seed": 1, "scene_index": index}
     return {**entry, "scene_size": 32, "scene_regions": SceneRegions(places=places_in((zone,)))}
-
-
-def write_geotiff(path, crs="EPSG:32640", size=8, metres=0.5):
-    with rasterio.open(
-        path, "w", driver="GTiff", width=size, height=size, count=3, dtype="uint8", crs=crs,
-        transform=from_origin(325000, 2788000, metres, metres),
-    ) as file:  # fmt: skip
-        file.write(np.full((3, size, size), 90, np.uint8))
-    return path
-
-
-def describe(folder, name, climate_line, images=("a.png",)):
-    """A data set of tiny images that a file describes; its train split."""
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(exist_ok=True)
-    for file in images:
-        if file.endswith(".tif"):
-            write_geotiff(folder / "images" / file)
-        else:
-            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "images" / file)
-        Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "masks" / f"{file[:-4]}.png")
-    suffix = images[0][-4:]
-    (folder / f"{name}.yaml").write_text(
-        f"classes: [tree, water]\n{climate_line}\ntrain: {{images: images, masks: masks, image_suffix: {suffix}}}\n"
-    )
-    return str(folder / f"{name}.yaml")
 
 
 def test_nothing_is_said_unless_asked(cfg):
@@ -173,7 +141,7 @@ def test_season_and_pixel_size_are_said_of_scenes_where_asked(bank):
 
 def test_what_is_known_of_an_entry_is_worked_out_once(bank, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(climate, "zone_of_file", lambda path, name: asked.append(path) or "Aw")
+    monkeypatch.setattr(climate, "zone_of_file", lambda path, *_: asked.append(path) or "Aw")
     text = ClimateText(bank=bank, class_sentences=True)
     for _ in range(3):
         text.description({"file_name": "a.tif", "dataset_name": "own_train"}, ("tree",))
@@ -183,7 +151,7 @@ def test_what_is_known_of_an_entry_is_worked_out_once(bank, tmp_path, monkeypatc
 
 def test_a_geotiff_is_told_the_zone_of_its_own_place(cfg, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(lookup, "zone_at", lambda lon, lat: asked.append((lon, lat)) or zone_named("BWh"))
+    monkeypatch.setattr(lookup, "zone_at", lambda lon, lat, _: asked.append((lon, lat)) or zone_named("BWh"))
     cfg.DATASETS.FILES = (describe(tmp_path, "placed", "", ("a.tif",)),)
     (sample,) = told(cfg, "placed_train", PROMPTS="bank")
     assert sample["description"] == f"{words('BWh', 'tree')} {words('BWh', 'water')}"
@@ -208,7 +176,7 @@ def test_a_description_names_the_zone_and_the_key_overrides_it(cfg, tmp_path, no
 
 
 def test_files_named_by_their_region_have_its_zone(cfg, tmp_path, monkeypatch):
-    monkeypatch.setattr(lookup, "zone_at", lambda lon, lat: zone_named("BWh" if lat < 30 else "Cfb"))
+    monkeypatch.setattr(lookup, "zone_at", lambda lon, lat, _: zone_named("BWh" if lat < 30 else "Cfb"))
     cfg.DATASETS.FILES = (describe(tmp_path, "tiles", "climate: by name", ("aachen_3.png", "dubai_1.png", "west_2.png")),)
     dicts = [entry["file_name"].rpartition("/")[2] for entry in dataset_dicts(cfg, "tiles_train")]
     said = [sample["description"] for sample in told(cfg, "tiles_train", PROMPTS="bank", CLASSES=("tree",))]
@@ -217,21 +185,8 @@ def test_files_named_by_their_region_have_its_zone(cfg, tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-def test_rows_of_the_table_say_zones_that_exist(no_map, tmp_path):
-    assert all(zone_named(row.climate).code == row.climate for row in DATA_SETS.values() if row.climate)
-    assert (
-        zone_of_file(tmp_path / "none.png", "potsdam_val") == "Cfb" and zone_of_file(tmp_path / "a.png", "loveda_val") == "Cfa"
-    )
-    assert row_of("openearthmap_val").tiles_name_regions and row_of("nobody_val") is None
-
-
-def test_the_open_sea_has_no_zone(tmp_path, monkeypatch):
-    monkeypatch.setattr(lookup, "zone_at", lambda lon, lat: None)
-    assert zone_of_file(write_geotiff(tmp_path / "a.tif"), "isaid_val") is None
-
-
 def test_a_zone_that_cannot_be_looked_up_ends_the_run(cfg, tmp_path, monkeypatch):
-    def missing(lon, lat):
+    def missing(*place):
         raise InputError("pip install 'ovrs[climate]'")
 
     monkeypatch.setattr(lookup, "zone_at", missing)
@@ -240,11 +195,45 @@ def test_a_zone_that_cannot_be_looked_up_ends_the_run(cfg, tmp_path, monkeypatch
         told(cfg, "mapless_train", PROMPTS="bank")
 
 
-def test_metres_a_pixel_are_those_of_a_projection(tmp_path):
-    assert metres_a_pixel(write_geotiff(tmp_path / "a.tif", metres=0.25)) == pytest.approx(0.25)
-    assert metres_a_pixel(write_geotiff(tmp_path / "b.tif", crs="EPSG:2263")) == pytest.approx(0.1524, abs=1e-4)  # feet
-    assert metres_a_pixel(write_geotiff(tmp_path / "c.tif", crs="EPSG:4326")) == 0
-    assert metres_a_pixel(tmp_path / "none.png") == 0
+@pytest.mark.parametrize("keys", [{"PROMPTS": "bank"}, {"PROMPTS": "template"}, {"CLASS_SENTENCES": True}])
+def test_a_training_without_the_map_that_it_needs_ends_before_its_first_image(cfg, tmp_path, monkeypatch, keys):
+    monkeypatch.setattr(lookup, "_PACKAGE", "no_such_package")
+    cfg.DATASETS.FILES = (describe(tmp_path, "anywhere", "", ("a.tif",)),)
+    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = ("anywhere_train",), ("scenes_val",)
+    for key, value in keys.items():
+        cfg.DATASETS.CLIMATE[key] = value
+    with pytest.raises(ConfigError, match=r"anywhere_train .*ovrs\[climate\]', or give ZONE"):
+        build_mapper(cfg, True)
+    build_mapper(cfg, False)  # an evaluation reads no training images
+    cfg.DATASETS.CLIMATE.ZONE = "BWh"
+    build_mapper(cfg, True)
+    cfg.DATASETS.CLIMATE.ZONE, cfg.DATASETS.CLIMATE.RASTER = "", str(write_climate_map(tmp_path / "map.tif", 4))
+    build_mapper(cfg, True)
+
+
+def test_a_climate_map_of_ones_own_is_read(cfg, tmp_path):
+    cfg.DATASETS.FILES = (describe(tmp_path, "mapped", "", ("a.tif",)),)
+    raster = str(write_climate_map(tmp_path / "map.tif", 3))
+    (sample,) = told(cfg, "mapped_train", PROMPTS="bank", RASTER=raster, CLASSES=("tree",))
+    assert sample["description"] == words("Aw", "tree")
+
+
+def test_classes_that_a_prompt_leaves_out_are_named_once_for_each_list(bank, caplog):
+    text = ClimateText(bank=bank)
+    for index in range(3):
+        text.description(scene(index, zone="Aw"), ("tree", "water", "pier"))
+    text.description(scene(9, zone="BWh"), ("tree", "water"))
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == "of 3 classes the prompt (Aw) says nothing of water, pier; name those that matter: DATASETS.CLIMATE.CLASSES"
+    text.description(scene(0, zone="Aw"), [f"class {index}" for index in range(20)])
+    assert "class 11 and 8 more; name" in caplog.messages[-1] and len(caplog.messages) == 2
+
+
+def test_of_several_workers_one_names_them(bank, caplog, monkeypatch):
+    for number in (2, 1, 0):
+        monkeypatch.setattr(climate, "get_worker_info", lambda number=number: SimpleNamespace(id=number))
+        ClimateText(bank=bank).description(scene(zone="Aw"), ("tree", "pier"))
+        assert len(caplog.messages) == (number == 0)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +241,7 @@ def test_metres_a_pixel_are_those_of_a_projection(tmp_path):
     [
         ({"PROMPTS": "banks"}, "CLIMATE.PROMPTS is 'banks'; .*choose neutral, bank, template"),
         ({"PROMPTS": "bank", "ZONE": "BW"}, "CLIMATE.ZONE is 'BW'; no climate zone"),
+        ({"PROMPTS": "bank", "RASTER": "nowhere.tif"}, "CLIMATE.RASTER: nowhere.tif: the climate raster cannot be read"),
         ({"PROMPTS": "bank", "BANK": "nowhere.json"}, "CLIMATE.BANK: nowhere.json"),
         ({"PROMPTS": "bank", "CLASSES": ("tree", "castle")}, "CLIMATE.CLASSES is 'castle'; the prompt bank has 3 classes"),
         ({"PROMPTS": "", "CLASS_SENTENCES": True, "CLASSES": ("castle",)}, "CLIMATE.CLASSES is 'castle'"),
@@ -273,9 +263,11 @@ def test_sentences_that_mean_one_thing_are_told_no_climate(cfg, key, value):
 
 
 def test_a_prompt_longer_than_a_description_is_refused(bank):
-    long = PromptBank("test", {"tree": ()}, {"BWh": {"tree": Sentence("tree " * 900, "here")}})
+    names = [f"tree {index}" for index in range(10)]
+    said = {name: Sentence(f"{name} {'tree ' * 90}", "here") for name in names}
+    long = PromptBank("test", dict.fromkeys(names, ()), {"BWh": said})
     with pytest.raises(ConfigError, match=r"CLIMATE.TOKENS is 9000; .* 4,000 are allowed"):
-        ClimateText(bank=long, most_tokens=9000).description(scene(), ("tree",))
+        ClimateText(bank=long, most_tokens=9000).description(scene(), names)
 
 
 @pytest.mark.parametrize("value", ["desert", "[BWh]", "7"])
