@@ -6,15 +6,13 @@ The defaults are the published AerOSeg (ViT-B/16 and SAM-L); a file in ``configs
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
 from detectron2.config import CfgNode, get_cfg
 
 from ovrs.config_data import add_data_keys
+from ovrs.config_files import find_config, refuse_aliases
 from ovrs.config_referring import add_referring_keys
 from ovrs.config_systems import add_system_keys
 from ovrs.errors import ConfigError
@@ -254,7 +252,7 @@ def load_config(config_file: str, options: Sequence[Any] = ()) -> CfgNode:
     add_ovrs_config(cfg)
     origin = path
     try:
-        _refuse_aliases(path)
+        refuse_aliases(path)
         cfg.merge_from_file(path, allow_unsafe=False)
         origin = "the overrides given with the command"
         cfg.merge_from_list(list(options))
@@ -270,31 +268,3 @@ def load_config(config_file: str, options: Sequence[Any] = ()) -> CfgNode:
         raise
     cfg.freeze()
     return cfg
-
-
-def _refuse_aliases(path: str, above: tuple[str, ...] = ()) -> None:
-    """Look at a file and those it names as _BASE_: a few aliases of YAML can stand for endless text, and none is needed."""
-    if path in above:
-        raise ConfigError(f"{path}: names itself as _BASE_, by way of {' and '.join(above)}")
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-        raise ConfigError(f"{path}: aliases of YAML (*name) are not read; write out what they stand for")
-    document = yaml.safe_load(text)
-    bases = document.get("_BASE_", []) if isinstance(document, dict) else []
-    for base in bases if isinstance(bases, list) else [bases]:
-        _refuse_aliases(os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(str(base)))), (*above, path))
-
-
-def find_config(config_file: str) -> str:
-    """The path of a configuration named by path or by a bare name (``mini``, ``mini/aeroseg``)."""
-    if os.path.isfile(config_file):
-        return config_file
-    folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
-    name = "mini/aeroseg" if config_file == "mini" else config_file
-    for candidate in (os.path.join(folder, name), os.path.join(folder, f"{name}.yaml")):
-        if os.path.isfile(candidate):
-            return candidate
-    raise ConfigError(f"configuration {config_file!r} not found, neither as a file nor under {folder}")

@@ -16,7 +16,9 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
-from ovrs.config import find_config, load_config
+from ovrs.config import load_config
+from ovrs.config_files import find_config
+from ovrs.config_places import check_prompts_read
 from ovrs.data.catalog import register_files
 from ovrs.engine.run_folder import RUN_FILE, last_training
 from ovrs.errors import ConfigError, OutputError
@@ -32,7 +34,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     Raises:
         ConfigError: no configuration file is named, or it or a description in ``DATASETS.FILES`` is wrong (see
             :func:`ovrs.config.load_config` and :func:`ovrs.data.catalog.register_files`), or see
-            :func:`check_class_sentences`.
+            :func:`check_class_sentences` and :func:`ovrs.config_places.check_prompts_read`.
         OutputError: ``OUTPUT_DIR`` cannot be written.
     """
     if not args.config_file:
@@ -41,6 +43,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     cfg = load_config(args.config_file, [*(args.opts or ()), *device])
     register_files(cfg.DATASETS.FILES)
     check_class_sentences(cfg)
+    check_prompts_read(cfg)
     _check_writable(cfg.OUTPUT_DIR)
     rank = comm.get_rank()
     for name in ("ovrs", "fvcore", "detectron2"):
