@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     options = read_options(args)
     sources = with_partners(list_sources(args.input, options), args.sar, options)
     if args.show_prompt:
-        return show_prompts(sources, questions, options, args.description, args.seed)
+        return show_prompts(args, sources, questions, options)
     on_cluster = args.engine == "ray" and bool(sources)
     with OutputFolder(args.output) as folder:
         recorded = on_cluster or len(sources) > 1 or any(map(glob.has_magic, args.input))

@@ -17,6 +17,7 @@ from typing import Any
 from ovrs.browser.beside import Beside
 from ovrs.data.sar.raster import open_raster
 from ovrs.errors import InputError, OutputError, VocabularyError
+from ovrs.inference.image_place import coordinates_of_file
 from ovrs.inference.maps import UnitMaps
 from ovrs.inference.rasters import read_header
 from ovrs.inference.reading import ReadOptions, parse_bands
@@ -25,7 +26,6 @@ from ovrs.inference.segmentation import Referred
 from ovrs.inference.segmenter import Progress, Segmenter
 from ovrs.inference.sentence import Sentence
 from ovrs.inference.targets import Target
-from ovrs.inference.whereabouts import coordinates_of_file
 from ovrs.vocabulary import Vocabulary
 
 # Words, synonyms included, for each name that is allowed.

@@ -10,22 +10,19 @@ from functools import lru_cache
 
 from ovrs.climate.bank import NEUTRAL, PromptBank, plain
 from ovrs.climate.providers import PROVIDERS, Provider, from_bank, from_template
+from ovrs.climate.seasons import SEASONS
 from ovrs.climate.zones import zone_named
 from ovrs.errors import ConfigError, InputError
 
 __all__ = [
     "NEUTRAL",
     "PROVIDERS",
-    "SEASONS",
     "Prompt",
     "class_sentences",
     "climate_prompt",
     "estimated_tokens",
     "shipped_bank",
 ]
-
-SEASONS = ("winter", "spring", "summer", "autumn", "the dry season", "the rainy season")
-"""What a prompt can say of the time of year."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def climate_prompt(
         names: classes as the bank or a data set calls them, or synonyms.
         bank: for the provider ``bank``; None is the one that comes along.
         provider: ``bank``, or ``template``: a sentence by rule from the words of the zone and the name of the class.
-        season: one of :data:`SEASONS`, said behind; "" says nothing of it.
+        season: as :data:`ovrs.climate.seasons.SEASONS` says it, said behind; "" says nothing of it.
         gsd: ground sample distance in metres a pixel, said behind; 0 says nothing of it.
         most_tokens: what the text encoder reads, its special tokens included.
         count: the tokens of a text, special ones included, by the encoder's own tokenizer; None is a cautious estimate.
@@ -138,8 +135,8 @@ def _provided(provider: str, bank: PromptBank | None) -> Provider:
 
 def _about(season: str, gsd: float) -> list[str]:
     """The sentences about the image as a whole."""
-    if season and plain(season) not in SEASONS:
-        raise InputError(f"no season {season!r}; choose from {', '.join(SEASONS)}")
+    if season and plain(season) not in SEASONS.values():
+        raise InputError(f"no season {season!r}; choose from {', '.join(SEASONS.values())}")
     if not math.isfinite(gsd) or gsd < 0:
         raise InputError(f"a ground sample distance of {gsd} metres a pixel; give one above 0, or 0 for none")
     about = [f"It was taken in {plain(season)}."] if season else []

@@ -26,6 +26,7 @@ from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.sentence import Sentence
 from ovrs.inference.sources import Source
 from ovrs.inference.vectors import VectorOptions
+from ovrs.inference.whereabouts import state_told
 from ovrs.vocabulary import Vocabulary
 
 RECORDS = ".records"
@@ -119,7 +120,8 @@ def segment_scene(
         OvrsError: the scene cannot be read or its files cannot be written; that, and what nobody foresaw, is recorded too.
     """
     versions = " with SAR of ".join(map(version_of, source.files))
-    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {versions}; {job.read.climate.versions}"
+    told = state_told(segmenter.model, job.read.climate)
+    identity = f"{segmenter.identity} {replace(job, output=Path(), resume=False)} {versions}; {told}"
     if job.recorded and job.resume and (kept := _kept(source, job, identity)) is not None:
         return kept, None
     record = Record(

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovrs.climate.seasons import SEASONS
+
 if TYPE_CHECKING:
     from ovrs.inference.climate_options import ClimateOptions
     from ovrs.inference.questions import Question
     from ovrs.inference.reading import ReadOptions
     from ovrs.inference.sources import Source
-
-_SEASONS = ("winter", "spring", "summer", "autumn", "dry", "rainy")
 
 
 def add_climate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +35,13 @@ def add_climate_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--prompt-bank", type=Path, metavar="FILE", help="take sentences from this bank, not from the one that comes along"
     )
-    where.add_argument("--season", choices=_SEASONS, default="", help="also say the season in the prompt")
+    where.add_argument("--season", choices=tuple(SEASONS), default="", help="also say the season in the prompt")
     where.add_argument("--say-pixel-size", action="store_true", help="also say in the prompt how large a pixel is")
     where.add_argument(
         "--show-prompt",
         action="store_true",
         help="print place, zone and prompt of each input (else of the place that is named, else of the scene that would be "
-        "drawn), and stop before a model is loaded",
+        "drawn) as the model of --config-file would be told, and stop before it is loaded",
     )
 
 
@@ -61,36 +61,48 @@ def climate_options(args: argparse.Namespace) -> ClimateOptions:
 
 
 def show_prompts(
-    sources: Sequence[Source], questions: Sequence[Question], options: ReadOptions, description: str | None, seed: int
+    args: argparse.Namespace, sources: Sequence[Source], questions: Sequence[Question], options: ReadOptions
 ) -> int:
-    """Print the place, the zone and the prompt of each image and question.
+    """Print the place, the zone and the prompt of each image and question, for the model that the configuration describes.
 
-    Without an image they are those of the place that is named, or else of the scene that is drawn from ``seed``.
-
-    Token counts are estimated: a model's own tokenizer may find room for a sentence more.
+    Without an image they are those of the place that is named, or else of the scene that is drawn from ``args.seed``. Token
+    counts are estimated: a model's own tokenizer may find room for a sentence more.
 
     Returns:
         The exit status: 2 where the coordinates of an image could not be read.
+
+    Raises:
+        ConfigError: there is no such configuration, or it cannot be read.
+        DataError: its prompt bank cannot be read.
     """
+    from ovrs.config_places import place_keys_of_file, place_reading
     from ovrs.errors import OvrsError
     from ovrs.inference.command_line import one_line
     from ovrs.inference.drawing import drawn_place
+    from ovrs.inference.prompt_policy import build_prompt_policy
     from ovrs.inference.questions import in_words
     from ovrs.inference.sentence import Sentence
-    from ovrs.inference.whereabouts import Whereabouts, whereabouts_of_file
+    from ovrs.inference.whereabouts import ClassWhereabouts, Whereabouts, whereabouts_of_file
 
+    keys = place_keys_of_file(args.config_file, args.opts)
+    reads, policy = place_reading(keys), build_prompt_policy(keys)
+    if not reads:
+        system = keys["MODEL.META_ARCHITECTURE"]
+        print(f"the model of {args.config_file} ({system}) reads nothing of where an image was taken: it is told no prompt")
+        return 0
+    kind = ClassWhereabouts if reads == "sentences" else Whereabouts
     failed = False
     for question in questions:
         if len(questions) > 1:
             print(in_words(question))
         vocabulary = question.asked(True)[0] if isinstance(question, Sentence) else question
-        vocabulary = vocabulary if description is None else vocabulary.with_description(description)
+        vocabulary = vocabulary if args.description is None else vocabulary.with_description(args.description)
         if not sources:
             named = options.climate.zone or options.climate.place is not None
-            print(Whereabouts.of(vocabulary, options.climate, None if named else drawn_place(seed)))
+            print(kind.of(vocabulary, options.climate, None if named else drawn_place(args.seed), policy))
         for source in sources:
             try:
-                print(f"{source.path}\n{whereabouts_of_file(source.path, vocabulary, options)}")
+                print(f"{source.path}\n{whereabouts_of_file(source.path, vocabulary, options, policy, kind)}")
             except OvrsError as error:
                 failed = True
                 print(f"demo.py: error: {one_line(error)}", file=sys.stderr)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovrs.climate.seasons import SEASONS
 from ovrs.climate.zones import ZONES, zone_named
 from ovrs.errors import InputError
 from ovrs.inference.addresses import version_of
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from ovrs.climate.bank import PromptBank
     from ovrs.climate.places import Place
 
-# What --season takes, and how a prompt says it (one of ovrs.climate.prompts.SEASONS).
-SEASONS = {
-    "winter": "winter",
-    "spring": "spring",
-    "summer": "summer",
-    "autumn": "autumn",
-    "dry": "the dry season",
-    "rainy": "the rainy season",
-}
 _WHERE = ("location", "region", "zone")
 
 
@@ -40,7 +32,7 @@ class ClimateOptions:
         zone: the code of a climate zone, as ``BWh``.
         raster: a climate raster in place of the map that comes along; see :func:`ovrs.climate.lookup.zone_at`.
         bank: a prompt bank in place of the one that comes along.
-        season: one of :data:`SEASONS`, which the prompt then says; "" says nothing.
+        season: one of :data:`ovrs.climate.seasons.SEASONS`, which the prompt then says; "" says nothing.
         say_pixel_size: whether the prompt says how large a pixel is, where that is known.
 
     Raises:
@@ -92,8 +84,13 @@ class ClimateOptions:
 
     @property
     def versions(self) -> str:
-        """What tells the state of the files that are named from another; "" without any."""
-        return ", ".join(version_of(Path(file)) for file in (self.raster, self.bank) if file is not None)
+        """What tells the state of the files that are named from another, legends beside a raster too; "" without any."""
+        files = [self.bank]
+        if self.raster is not None:
+            from ovrs.climate.raster import legends_beside
+
+            files += [self.raster, *legends_beside(Path(self.raster))]
+        return ", ".join(version_of(Path(file)) for file in files if file is not None)
 
     def check(self) -> None:
         """Try all that can be tried without an image, so that mistakes are told before a model is loaded.
@@ -116,7 +113,7 @@ class ClimateOptions:
         Raises:
             DataError: it cannot be read.
         """
-        return None if self.bank is None else _bank(Path(self.bank), version_of(Path(self.bank)))
+        return None if self.bank is None else read_bank(Path(self.bank))
 
     def __str__(self) -> str:
         """What is given, as it stands on the command line."""
@@ -124,6 +121,15 @@ class ClimateOptions:
         given = {name: value for name, value in vars(self).items() if value not in ("", None, False)}
         options = {names.get(name, name).replace("_", "-"): value for name, value in given.items()}
         return ", ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in options.items())
+
+
+def read_bank(path: Path) -> PromptBank:
+    """The bank of a file, read once in each of its states.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return _bank(path, version_of(path))
 
 
 @lru_cache(maxsize=4)

@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ovrs.inference.prompt_policy import MOST_TOKENS, PromptPolicy
 from ovrs.inference.tiles import Tiling
-from ovrs.inference.whereabouts import MOST_TOKENS
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.modeling.windows import resize
 from ovrs.vocabulary import Vocabulary
@@ -23,8 +23,8 @@ class TileModel(Protocol):
     ``reads_descriptions``, and one that reads SAR by ``reads_sar``, how many polarisations by ``sar_bands``, and on which
     scale it learnt from them by ``sar_scale`` (``db`` or ``8bit``). One whose descriptions say what the place looks like where
     an image was taken says so by ``reads_places``, how long they may be by ``most_tokens``, and may count their tokens by a
-    method ``count_tokens(text)``; one that reads a sentence on each class there by ``reads_class_descriptions``. Without these
-    none is assumed.
+    method ``count_tokens(text)``; one that reads a sentence on each class there by ``reads_class_descriptions``. What either
+    was told in training is its ``prompt_policy``. Without these none is assumed.
     """
 
     tiling: Tiling
@@ -43,8 +43,10 @@ class TileModel(Protocol):
 class SystemTiles:
     """A system of ``ovrs.modeling`` that is built, loaded and in evaluation mode, as a :class:`TileModel`."""
 
-    def __init__(self, model: SegmentationModel, batch: int | None = None) -> None:
-        """``batch``: tiles read together; None takes one on a CPU and eight elsewhere."""
+    def __init__(self, model: SegmentationModel, batch: int | None = None, policy: PromptPolicy | None = None) -> None:
+        """``batch``: tiles read together; None takes one on a CPU and eight elsewhere. ``policy``: what the model was told of
+        places in training; None is a prompt about what is asked for, from the bank that comes along.
+        """
         patch = model.size_divisor
         side = model.fixed_size or max(model.inference.tile // patch, 1) * patch
         self.model = model
@@ -52,6 +54,7 @@ class SystemTiles:
         self.reads_sentences = model.reads_sentences
         self.reads_descriptions = model.reads_descriptions
         self.reads_places = model.reads_places
+        self.prompt_policy = policy or PromptPolicy()
         self.reads_class_descriptions = model.reads_class_descriptions
         self.count_tokens = getattr(model, "count_tokens", None)  # by its own tokenizer, where it offers that
         self.most_tokens = int(getattr(model, "most_tokens", 0)) or MOST_TOKENS

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 from ovrs.climate import places
-from ovrs.climate.prompts import class_sentences, climate_prompt
-from ovrs.climate.zones import Zone, zone_named
+from ovrs.climate.prompts import NEUTRAL, class_sentences, climate_prompt
+from ovrs.climate.seasons import SEASONS
+from ovrs.climate.zones import Zone
 from ovrs.inference.addresses import Location
-from ovrs.inference.climate_options import SEASONS, ClimateOptions
+from ovrs.inference.climate_options import ClimateOptions
+from ovrs.inference.image_place import grid_of_file, pixel_size, place_and_zone
+from ovrs.inference.prompt_policy import MOST_TOKENS, PromptPolicy
 
 if TYPE_CHECKING:
     from ovrs.inference.reading import ReadOptions
-    from ovrs.inference.segmented import Place
+    from ovrs.inference.segmented import Place as Grid
     from ovrs.vocabulary import Vocabulary
 
-# Tokens that a prompt may have where a model does not say: those of MetaSegNet (Wang et al. 2024).
-MOST_TOKENS = 250
 # Columns of what is printed.
 _WIDTH = 100
 
@@ -39,6 +37,9 @@ class Whereabouts:
         lacked: what a climate prompt lacked, so that the prompt is neutral; "" where it lacked nothing.
         left_out: classes of which the prompt says nothing.
         own: the prompt is the user's own description.
+        untold: the model has learnt from one neutral prompt for all images, so its place is not looked for.
+        of_training: the prompt is about the classes of the training, whatever is asked for.
+        bank: where its sentences come from; "" where there are none.
     """
 
     text: str
@@ -48,13 +49,17 @@ class Whereabouts:
     lacked: str = ""
     left_out: tuple[str, ...] = ()
     own: bool = False
+    untold: bool = False
+    of_training: bool = False
+    bank: str = ""
 
     @classmethod
     def of(
         cls,
         vocabulary: Vocabulary,
         options: ClimateOptions,
-        grid: Place | None = None,
+        grid: Grid | None = None,
+        policy: PromptPolicy = PromptPolicy(),  # noqa: B008 - it is frozen
         *,
         gsd: float | None = None,
         most_tokens: int = MOST_TOKENS,
@@ -62,11 +67,15 @@ class Whereabouts:
     ) -> Whereabouts:
         """Find the place and its zone, and compose the prompt from the sentences about the classes (by their first words).
 
+        They are the classes of the policy, where it has any, else the vocabulary's.
+
         Args:
             vocabulary: a description of its own stands, and nothing else is looked for.
             grid: the image's, whose coordinates say where it lies unless the options do; of a drawn scene its zone, too.
+            policy: what the model was told in training.
             gsd: metres a pixel at which the model sees the image; None is the grid's own.
-            most_tokens, count: see :func:`ovrs.climate.prompts.climate_prompt`.
+            most_tokens: that the model can read; the policy may have fewer.
+            count: see :func:`ovrs.climate.prompts.climate_prompt`.
 
         Raises:
             InputError: the climate raster cannot be read, or the package that knows zones is missing.
@@ -74,18 +83,24 @@ class Whereabouts:
         """
         if vocabulary.description:
             return cls(vocabulary.description, own=True)
-        place, zone, by = _found(options, grid)
+        provider, bank = policy.sentences(options)
+        if provider == "neutral":
+            return cls(NEUTRAL, untold=True)
+        place, zone, by = place_and_zone(options, grid)
         prompt = climate_prompt(
             None if zone is None else zone.code,
-            [each.name for each in vocabulary.classes],
-            bank=options.prompt_bank(),
+            policy.classes or [each.name for each in vocabulary.classes],
+            bank=bank,
+            provider=provider,
             season=SEASONS.get(options.season, ""),
-            gsd=_pixel_size(grid, gsd) if options.say_pixel_size else 0.0,
-            most_tokens=most_tokens,
+            gsd=pixel_size(grid, gsd) if options.say_pixel_size else 0.0,
+            most_tokens=min(most_tokens, policy.most_tokens),
             count=count,
         )
-        lacked = _lacked(place, zone, something=bool(prompt.zone))
-        return cls(prompt.text, place, zone, by, lacked, () if lacked else prompt.left_out)
+        if lacked := _lacked(place, zone, something=bool(prompt.zone)):
+            return cls(prompt.text, place, zone, by, lacked)
+        more = {"of_training": bool(policy.classes), "bank": policy.source(options)}
+        return cls(prompt.text, place, zone, by, left_out=prompt.left_out, **more)
 
     def tell(self, vocabulary: Vocabulary) -> Vocabulary:
         """The vocabulary that the model is asked, with what it is told."""
@@ -93,7 +108,12 @@ class Whereabouts:
 
     @property
     def hint(self) -> str:
-        """What is to be said where nobody knows the place; "" otherwise."""
+        """What is to be said where nobody knows the place, or the model was never told of one; "" otherwise."""
+        if self.untold:
+            return (
+                "this model has learnt from one prompt for all images (DATASETS.CLIMATE.PROMPTS of its configuration), and is "
+                f"told the same: {self.text!r}; where an image was taken changes nothing, unless --prompt-bank names sentences"
+            )
         return self._hint("a description of the place", f"is told {self.text!r}") if self.lacked == "a place" else ""
 
     @staticmethod
@@ -109,6 +129,7 @@ class Whereabouts:
         found = {
             "PLACE": "" if self.place is None else str(self.place),
             "CLIMATE_ZONE": "" if self.zone is None else self.zone.code,
+            "PROMPT_BANK": self.bank,
         }
         return tuple((name, value) for name, value in found.items() if value)
 
@@ -117,6 +138,8 @@ class Whereabouts:
         """Place and zone in one line."""
         if self.own:
             return "place: not asked for, since what is said of the scene is given"
+        if self.untold:
+            return "place: not asked for, since the model has learnt from one prompt for all images"
         place = "not known" if self.place is None else str(self.place)
         if self.zone is not None:
             by = f" ({self.zone_by})" if self.zone_by else ""
@@ -128,7 +151,13 @@ class Whereabouts:
     @property
     def lines(self) -> tuple[str, ...]:
         """Place and zone, the prompt, and of which classes it says nothing."""
-        kind = " (the description given)" if self.own else f" (neutral, for lack of {self.lacked})" if self.lacked else ""
+        kinds = {
+            "the description given": self.own,
+            "neutral, as in its training": self.untold,
+            f"neutral, for lack of {self.lacked}": self.lacked,
+            "on the classes of its training": self.of_training,
+        }
+        kind = next((f" ({kind})" for kind, holds in kinds.items() if holds), "")
         silent = (f"nothing is said of: {', '.join(self.left_out)}",) if self.left_out else ()
         return (self.where, f"prompt{kind}: {self.text}", *silent)
 
@@ -149,18 +178,29 @@ class ClassWhereabouts(Whereabouts):
     sentences: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, options: ClimateOptions, grid: Place | None = None, **_: object) -> ClassWhereabouts:
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        options: ClimateOptions,
+        grid: Grid | None = None,
+        policy: PromptPolicy = PromptPolicy(),  # noqa: B008 - it is frozen
+        **_: object,
+    ) -> ClassWhereabouts:
         """See :meth:`Whereabouts.of`; sentences that the vocabulary says of its classes stand. Season and size of a pixel are
-        of no class.
+        of no class, and every class that is asked for has its own sentence, so the policy's play no part.
         """
         if said := vocabulary.class_descriptions:
             return cls(" ".join(filter(None, said)), own=True, sentences=said)
-        place, zone, by = _found(options, grid)
+        place, zone, by = place_and_zone(options, grid)
         names = [each.name for each in vocabulary.classes]
-        said = class_sentences(None if zone is None else zone.code, names, bank=options.prompt_bank())
+        provider, bank = policy.sentences(options, of_classes=True)
+        said = class_sentences(None if zone is None else zone.code, names, bank=bank, provider=provider)
         lacked = _lacked(place, zone, something=any(said))
         silent = tuple(name for name, sentence in zip(names, said, strict=True) if not sentence)
-        return cls(" ".join(filter(None, said)), place, zone, by, lacked, () if lacked else silent, sentences=said)
+        if lacked:
+            return cls("", place, zone, by, lacked, sentences=said)
+        source = policy.source(options, of_classes=True)
+        return cls(" ".join(filter(None, said)), place, zone, by, left_out=silent, bank=source, sentences=said)
 
     def tell(self, vocabulary: Vocabulary) -> Vocabulary:
         """See the base class."""
@@ -185,7 +225,7 @@ class ClassWhereabouts(Whereabouts):
         return (where, f"of its classes{own}: {said}", *silent)
 
 
-def whereabouts_for(model: object, grid: Place, vocabulary: Vocabulary, options: ReadOptions) -> Whereabouts | None:
+def whereabouts_for(model: object, grid: Grid, vocabulary: Vocabulary, options: ReadOptions) -> Whereabouts | None:
     """What a model is told of an image that it is about to see; None where it reads nothing of places.
 
     Args:
@@ -194,55 +234,44 @@ def whereabouts_for(model: object, grid: Place, vocabulary: Vocabulary, options:
     Raises:
         OvrsError: see :meth:`Whereabouts.of`.
     """
+    policy = _policy_of(model)
     if getattr(model, "reads_class_descriptions", False):
-        return ClassWhereabouts.of(vocabulary, options.climate, grid)
+        return ClassWhereabouts.of(vocabulary, options.climate, grid, policy)
     if not getattr(model, "reads_places", False):
         return None
     most, count = getattr(model, "most_tokens", MOST_TOKENS), getattr(model, "count_tokens", None)
-    return Whereabouts.of(vocabulary, options.climate, grid, gsd=options.gsd, most_tokens=most, count=count)
+    return Whereabouts.of(vocabulary, options.climate, grid, policy, gsd=options.gsd, most_tokens=most, count=count)
 
 
-def whereabouts_of_file(location: Location, vocabulary: Vocabulary, options: ReadOptions) -> Whereabouts:
+def whereabouts_of_file(
+    location: Location,
+    vocabulary: Vocabulary,
+    options: ReadOptions,
+    policy: PromptPolicy = PromptPolicy(),  # noqa: B008 - it is frozen
+    kind: type[Whereabouts] = Whereabouts,
+) -> Whereabouts:
     """The same of a file, by its header alone; tokens are estimated.
+
+    Args:
+        policy: see :meth:`Whereabouts.of`.
+        kind: :class:`ClassWhereabouts` for a model that reads sentences on classes.
 
     Raises:
         OvrsError: the file cannot be segmented, or see :meth:`Whereabouts.of`.
     """
-    return Whereabouts.of(vocabulary, options.climate, _grid_of_file(location, options), gsd=options.gsd)
+    return kind.of(vocabulary, options.climate, grid_of_file(location, options), policy, gsd=options.gsd)
 
 
-def coordinates_of_file(location: Location, options: ReadOptions) -> str:
-    """Where a file says that it was taken, as :meth:`ClimateOptions.where` reads it; of a drawn scene its zone.
-
-    Returns:
-        Latitude and longitude in degrees; "" where the file says nothing.
-
-    Raises:
-        InputError: it cannot be segmented.
-    """
-    grid = _grid_of_file(location, options)
-    if grid is None or grid.zone:
-        return "" if grid is None else grid.zone
-    place = _middle_of(grid)
-    return "" if place is None else f"{place.lat:.4f}, {place.lon:.4f}"
+def state_told(model: object, options: ClimateOptions) -> str:
+    """What tells one state of all that a model is told by from another; of a model that reads no places, the user's alone."""
+    reads = getattr(model, "reads_places", False) or getattr(model, "reads_class_descriptions", False)
+    return _policy_of(model).state(options) if reads else options.versions
 
 
-def _grid_of_file(location: Location, options: ReadOptions) -> Place | None:
-    """Of a GeoTIFF; None of a picture, which lies nowhere."""
-    from ovrs.inference.rasters import place_of_file, read_header
-    from ovrs.inference.tiff import open_tiff, reading
-
-    header = read_header(location, options)
-    if header.kind == "picture":
-        return None
-    with open_tiff(location, is_vrt=header.kind == "VRT") as file, reading(location):
-        return place_of_file(file, location)
-
-
-def _found(options: ClimateOptions, grid: Place | None) -> tuple[places.Place | None, Zone | None, str]:
-    """The place of an image, the zone there, and who says the zone where it is not looked up."""
-    place = options.place or (None if grid is None else _middle_of(grid))
-    return place, *_zone_of(place, options, "" if grid is None else grid.zone)
+def _policy_of(model: object) -> PromptPolicy:
+    """What a model says that it was told in training."""
+    policy = getattr(model, "prompt_policy", None)
+    return policy if isinstance(policy, PromptPolicy) else PromptPolicy()
 
 
 def _lacked(place: places.Place | None, zone: Zone | None, *, something: bool) -> str:
@@ -250,33 +279,3 @@ def _lacked(place: places.Place | None, zone: Zone | None, *, something: bool) -
     if zone is None:
         return "a place" if place is None else "a climate zone"
     return "" if something else "a sentence about these classes"
-
-
-def _middle_of(grid: Place) -> places.Place | None:
-    """By its coordinate reference system, or the control points of a GeoTIFF that has no other."""
-    if grid.crs is not None:
-        name = "the image" if grid.path is None else grid.path.name
-        return places.place_of_grid(grid.crs, grid.transform, grid.width, grid.height, f"the middle of {name}")
-    if isinstance(grid.path, Path) and grid.path.suffix.lower() in (".tif", ".tiff"):
-        return places.place_of_raster(grid.path)
-    return None
-
-
-def _zone_of(place: places.Place | None, options: ClimateOptions, drawn: str) -> tuple[Zone | None, str]:
-    """The zone of a place, and who says so where it is not looked up there."""
-    if options.zone:
-        return zone_named(options.zone), "as named"
-    if drawn and options.place is None:
-        return zone_named(drawn), "as drawn"
-    if place is None:
-        return None, ""
-    from ovrs.climate.lookup import zone_at
-
-    return zone_at(place.lon, place.lat, options.raster), "" if options.raster is None else os.path.basename(options.raster)
-
-
-def _pixel_size(grid: Place | None, gsd: float | None) -> float:
-    """Metres a pixel; 0 where nothing says so."""
-    if gsd is not None:
-        return gsd
-    return 0.0 if grid is None or grid.pixel_area is None else math.sqrt(grid.pixel_area)

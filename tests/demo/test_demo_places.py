@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ from ovrs.climate.zones import zone_named
 from ovrs.data.scenes import draw_scene
 from ovrs.inference import drawing
 from ovrs.inference.batch import read_records
-from ovrs.inference.climate_arguments import _SEASONS
-from ovrs.inference.climate_options import SEASONS
 from ovrs.inference.segmenter import Segmenter
 
 SCRIPT = Path(__file__).parents[2] / "demo" / "demo.py"
@@ -122,8 +121,16 @@ def test_resume_keeps_what_was_made_under_the_same_zone(run: Run, tmp_path: Path
     assert run(*call, "--season", "dry") == 0 and "Tall palms." in models[-1].told[0]
 
 
+def write_config(folder: Path, climate: str, system: str = "MetaSegNet") -> Path:
+    """The file of a configuration with these keys of ``DATASETS.CLIMATE``."""
+    text = f"MODEL: {{META_ARCHITECTURE: {system}, TEXT: {{MAX_TOKENS: 250}}}}\nDATASETS: {{CLIMATE: {{{climate}}}}}\n"
+    (folder / "model.yaml").write_text(text, encoding="utf-8")
+    return folder / "model.yaml"
+
+
 def test_show_prompt_prints_and_stops_without_a_model(run: Run, tmp_path: Path, models: list[PlaceReader], capsys: Any) -> None:
     write_image(tmp_path / "in" / "town.tif", **UTM40), write_image(tmp_path / "in" / "bare.tif")
+    run = partial(run, "--config-file", write_config(tmp_path, "PROMPTS: bank"))
     assert run("--input", tmp_path / "in" / "*.tif", "--show-prompt") == 0
     told = capsys.readouterr().out
     assert "bare.tif\nplace: not known" in told and "town.tif\nplace: 25.20 N, 55.30 E" in told and "prompt: Palms." in told
@@ -142,10 +149,25 @@ def test_show_prompt_prints_and_stops_without_a_model(run: Run, tmp_path: Path, 
     assert not models and not (tmp_path / "out").exists()
 
 
+def test_show_prompt_prints_what_the_model_of_the_configuration_is_told(run: Run, tmp_path: Path, capsys: Any) -> None:
+    def shown(*args: object) -> str:
+        assert run("--zone", "BWh", "--show-prompt", *args) == 0
+        return str(capsys.readouterr().out)
+
+    classes = write_config(tmp_path, 'PROMPTS: bank, CLASSES: ("building", "tree")'.replace("(", "[").replace(")", "]"))
+    assert "prompt (on the classes of its training): Flat roofs. Palms.\n" in shown("--config-file", classes)
+    assert "(on the classes of its training): Palms. Flat roofs.\n" in shown("--config-file", "mini/metasegnet")
+    assert "of its classes: Palms. Flat roofs.\n" in shown("--config-file", "mini/climate/aeroseg_climate")
+    for blind in ("mini", "mini/climate/none", "mini/tsmnet"):
+        told = shown("--config-file", blind)
+        assert told.startswith(f"the model of {blind} (") and "is told no prompt" in told and "Palms" not in told
+    assert run("--show-prompt", "--config-file", "no_such") == 2 and "'no_such' not found" in capsys.readouterr().err
+
+
 def test_show_prompt_imports_no_torch() -> None:
     script = f"""
 import runpy, sys
-sys.argv = ["demo.py", "--zone", "BWh", "--show-prompt", "--vocab", "tree"]
+sys.argv = ["demo.py", "--zone", "BWh", "--show-prompt", "--vocab", "tree", "--config-file", "mini/metasegnet"]
 try:
     runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
 except SystemExit as stop:
@@ -197,7 +219,3 @@ def test_a_drawn_scene_looks_like_its_place_and_is_told_of_its_zone(
         assert (file.read() == scene.image.transpose(2, 0, 1)).all()
     with rasterio.open(tmp_path / "out" / "scene_3.classes.tif") as file:
         assert file.tags()["CLIMATE_ZONE"] == scene.setting.climate
-
-
-def test_seasons_are_those_that_there_are() -> None:
-    assert tuple(SEASONS) == _SEASONS

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ovrs.climate.bank import PromptBank, Sentence
 from ovrs.inference.climate_options import ClimateOptions
+from ovrs.inference.prompt_policy import PromptPolicy
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.tile_models import SystemTiles
 from ovrs.inference.tiles import Tiling
@@ -67,7 +68,20 @@ def test_the_sentences_of_the_zone_reach_the_model_and_the_tags(
     with rasterio.open(tmp_path / "map.tif") as file:
         tags = file.tags()
     assert tags["CLIMATE_ZONE"] == "BWh" and tags["CLASS_DESCRIPTIONS"] == "Date palms. Sandy roads."
+    assert tags["PROMPT_BANK"] == "bank test (bank.json)"
     assert "DESCRIPTION" not in tags and "LACKED" not in tags
+
+
+def test_sentences_come_from_where_they_came_in_training(bank: Path, quadrants: NDArray[np.uint8]) -> None:
+    model: Any = Listener()
+    policies = (PromptPolicy(bank=bank, classes=("road",)), PromptPolicy("neutral", bank=bank), PromptPolicy("template"))
+    for model.prompt_policy in policies:
+        Segmenter(model).segment(quadrants, "tree", climate=ClimateOptions(zone="BWh"))
+    said = [vocabulary.class_descriptions[0] for vocabulary in model.asked]
+    assert list(dict.fromkeys(said)) == [
+        "Date palms.",
+        "The image may show tree in a place with " + said[-1].split(" with ", 1)[1],
+    ]
 
 
 def test_without_a_place_classes_go_by_their_names_and_a_hint_says_so(

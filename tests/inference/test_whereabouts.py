@@ -14,15 +14,15 @@ from place_model import DEGREES, UTM40, WORDS, PlaceReader, write_bank, write_im
 from rasterio.control import GroundControlPoint
 
 import ovrs.climate.lookup
-import ovrs.climate.prompts
 from ovrs import Background, ClimateOptions, ReadOptions, Segmenter, Vocabulary
 from ovrs.climate.bank import NEUTRAL
 from ovrs.climate.zones import zone_named
 from ovrs.errors import DataError, InputError, OutputError
-from ovrs.inference.climate_options import SEASONS
 from ovrs.inference.drawing import draw_source, drawn_place
+from ovrs.inference.image_place import coordinates_of_file
+from ovrs.inference.prompt_policy import PromptPolicy
 from ovrs.inference.sentence import Sentence
-from ovrs.inference.whereabouts import Whereabouts, coordinates_of_file, whereabouts_of_file
+from ovrs.inference.whereabouts import Whereabouts, state_told, whereabouts_of_file
 
 
 @pytest.fixture
@@ -165,7 +165,6 @@ def test_season_and_pixel_size_enter_the_prompt(tmp_path: Path, bank: Path) -> N
     told = [whereabouts_of_file(image, words, ReadOptions(climate=climate, gsd=gsd)).text for gsd in (None, 2.5)]
     assert told[0] == "Palms. Flat roofs. It was taken in winter. A pixel is 10 metres wide." and "2.5 metres" in told[1]
     assert "A pixel" not in Whereabouts.of(words, climate).text, "where nothing says how large it is"
-    assert set(SEASONS.values()) == set(ovrs.climate.prompts.SEASONS)
 
 
 def test_a_drawn_scene_knows_its_zone(tmp_path: Path, asked: list[Any]) -> None:
@@ -266,3 +265,76 @@ def test_begun_work_goes_on_under_the_same_zone_only(tmp_path: Path, bank: Path)
     with pytest.raises(OutputError, match="begun with another vocabulary"):
         segment("Cfb")
     assert 0 < len(segment("BWh").told) < len(segment("Cfb").told)
+
+
+def told(policy: PromptPolicy, climate: ClimateOptions, image: Path, words: str = WORDS) -> tuple[str, dict[str, str]]:
+    """The one prompt of a model that was trained by ``policy``, and the tags."""
+    model: Any = PlaceReader()
+    model.prompt_policy = policy
+    result = Segmenter(model).segment(image, words, climate=climate)
+    (prompt,) = set(model.told)
+    return prompt, dict(result.provenance)
+
+
+def test_a_prompt_is_about_the_classes_of_the_training_if_that_named_any(tmp_path: Path, bank: Path) -> None:
+    image, policy = write_image(tmp_path / "a.tif"), PromptPolicy(bank=bank, classes=("building", "tree"))
+    desert = ClimateOptions(zone="BWh")
+    for words in (WORDS, "quay", "ship, tree"):
+        prompt, facts = told(policy, desert, image, words)
+        assert prompt == "Flat roofs. Palms." and facts["PROMPT_BANK"] == "bank test (bank.json)"
+    lines = Whereabouts.of(Vocabulary.parse("quay"), desert, None, policy).lines
+    assert lines[1:] == ("prompt (on the classes of its training): Flat roofs. Palms.",)
+    assert told(PromptPolicy(bank=bank), desert, image, "tree, quay")[0] == "Palms.", "what is asked for, where it named none"
+
+
+def test_sentences_come_from_where_they_came_in_training_unless_the_user_names_a_bank(tmp_path: Path, bank: Path) -> None:
+    image, desert = write_image(tmp_path / "a.tif"), ClimateOptions(zone="BWh")
+    by_rule, facts = told(PromptPolicy("template"), desert, image)
+    assert by_rule.startswith("The image may show tree in a place with") and facts["PROMPT_BANK"] == "template"
+    shipped, facts = told(PromptPolicy(), desert, image)
+    assert shipped.startswith("Trees are ") and facts["PROMPT_BANK"] == "bank v1"
+    own = ClimateOptions(zone="BWh", bank=bank)
+    for policy in (PromptPolicy("template"), PromptPolicy("neutral"), PromptPolicy(bank=tmp_path / "absent.json")):
+        assert told(policy, own, image)[0] == "Palms. Flat roofs."
+    with pytest.raises(DataError, match="absent.json"):
+        told(PromptPolicy(bank=tmp_path / "absent.json"), desert, image)
+
+
+def test_a_model_that_learnt_from_one_prompt_is_told_that_one(
+    tmp_path: Path, asked: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    image, policy = write_image(tmp_path / "town.tif", **UTM40), PromptPolicy("neutral")
+    prompt, facts = told(policy, ClimateOptions(), image)
+    assert prompt == NEUTRAL and not {"PLACE", "CLIMATE_ZONE", "PROMPT_BANK", "LACKED"} & set(facts) and not asked
+    assert len(hints(caplog)) == 1 and "has learnt from one prompt for all images" in hints(caplog)[0]
+    found = Whereabouts.of(Vocabulary.parse(WORDS), ClimateOptions(zone="BWh"), None, policy)
+    assert found.lines[1] == f"prompt (neutral, as in its training): {NEUTRAL}"
+
+
+def test_a_prompt_is_no_longer_than_in_training(bank: Path) -> None:
+    words, dry = Vocabulary.parse(WORDS), ClimateOptions(zone="BWh", season="dry")
+    for trained, readable, left_out in ((40, 99, ("building",)), (99, 40, ("building",)), (99, 99, ())):
+        policy = PromptPolicy(bank=bank, most_tokens=trained)
+        found = Whereabouts.of(words, dry, None, policy, most_tokens=readable, count=len)
+        assert found.left_out == left_out
+
+
+def test_what_a_map_depends_on_changes_with_legend_bank_and_policy(tmp_path: Path, bank: Path) -> None:
+    model: Any = PlaceReader()
+    raster = tmp_path / "zones.tif"
+    climate = ClimateOptions(raster=raster)
+    seen = [state_told(model, climate)]
+    assert state_told(model, climate) == seen[0] and "bank v1" in seen[0]
+    for legend in ("zones.txt", "legend.txt"):
+        (tmp_path / legend).write_text("1: Af", encoding="utf-8")
+        seen.append(state_told(model, climate))
+        (tmp_path / legend).write_text("1: BWh, and more", encoding="utf-8")
+        seen.append(state_told(model, climate))
+    for policy in (PromptPolicy("template"), PromptPolicy(classes=("tree",)), PromptPolicy(bank=bank)):
+        model.prompt_policy = policy
+        seen.append(state_told(model, climate))
+    bank.write_text(bank.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    seen.append(state_told(model, climate))
+    assert len(set(seen)) == len(seen)
+    model.reads_places = False
+    assert state_told(model, ClimateOptions()) == ""
