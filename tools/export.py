@@ -21,7 +21,7 @@ from ovrs.config import load_config
 from ovrs.errors import ConfigError, OutputError, OvrsError
 from ovrs.inference.exporting import SUFFIXES, trace, write
 from ovrs.inference.fixed_vocabulary import FixedVocabulary
-from ovrs.inference.segmenter import RANDOM_WEIGHTS, find_weights
+from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.modeling.checkpoints import load_weights
 from ovrs.modeling.vision_language_model import VisionLanguageModel
 from ovrs.vocabulary import Vocabulary

@@ -7,28 +7,23 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
 import rasterio
-from detectron2.modeling import build_model
 from numpy.typing import NDArray
 
 import ovrs
-import ovrs.modeling.systems
-from ovrs.config import load_config
 from ovrs.errors import InputError
 from ovrs.inference.addresses import Remote
 from ovrs.inference.asking import Words, asked
 from ovrs.inference.climate_options import ClimateOptions
 from ovrs.inference.decision import Decision
-from ovrs.inference.devices import choose_device
 from ovrs.inference.grounding import ground
 from ovrs.inference.hints import Hints
+from ovrs.inference.loading import load_system
 from ovrs.inference.maps import Digest, FileMaps, UnitMaps
-from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.inference.opening import open_scene
 from ovrs.inference.paired_scene import PairedScene, beside
 from ovrs.inference.partner import SarInput, open_partner
@@ -40,7 +35,7 @@ from ovrs.inference.segmentation import Referred, Segmentation
 from ovrs.inference.sentence import How, Sentence
 from ovrs.inference.streaming import Plan, plan_scene, stream
 from ovrs.inference.targets import Target
-from ovrs.inference.tile_models import SystemTiles, TileModel
+from ovrs.inference.tile_models import TileModel
 from ovrs.inference.vectors import VectorOptions
 from ovrs.inference.whereabouts import whereabouts_for
 from ovrs.inference.work import Work, WorkFolder, WorkInMemory, resumable
@@ -92,23 +87,7 @@ class Segmenter:
             ConfigError: an unknown configuration, key or device.
             WeightsError: no weights are named, or they are missing or do not fit the model.
         """
-        cfg = load_config(config_file, options).clone()
-        cfg.defrost()
-        cfg.MODEL.DEVICE = choose_device(device, cfg.MODEL.DEVICE)
-        weights = find_weights(cfg.MODEL.WEIGHTS if weights is None else weights)
-        cfg.freeze()
-        model = build_model(cfg)
-        if weights != RANDOM_WEIGHTS:
-            from ovrs.modeling.checkpoints import load_weights
-            from ovrs.modeling.header import warn_of_contradictions
-
-            load_weights(model, weights)
-            warn_of_contradictions(cfg, weights)
-        model.eval()
-        return cls(
-            SystemTiles(model),
-            (("MODEL", cfg.MODEL.META_ARCHITECTURE), ("CONFIG", str(config_file)), ("WEIGHTS", Path(weights).name)),
-        )
+        return cls(*load_system(config_file, weights, options, device))
 
     def segment(
         self,
@@ -283,13 +262,16 @@ class Segmenter:
         values = scene.height * scene.width * (2 + (decision.names if decision.probabilities else 0))
         if target is None or target.is_picture or (values <= self.in_memory and not target.work.exists()):
             return WorkInMemory()
-        identity = {
+        return WorkFolder(target.work, self._identity(scene, vocabulary, decision), resume=resume)
+
+    def _identity(self, scene: Scene, vocabulary: Vocabulary, decision: Decision) -> dict[str, str]:
+        """What finished units depend on: work that was begun with anything else is not gone on with."""
+        return {
             "image": f"{scene.version}, {scene.width} x {scene.height}",
             "vocabulary": repr(vocabulary),
             "model": self.identity,
             "options": f"{scene.facts}, thresholds {decision.least.tolist()}, probabilities {decision.probabilities}",
         }
-        return WorkFolder(target.work, identity, resume=resume)
 
     @cached_property
     def identity(self) -> str:

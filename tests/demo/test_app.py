@@ -27,8 +27,9 @@ from ovrs.browser.guests import Guests, Limits, safe_stem
 from ovrs.browser.messages import plain_words
 from ovrs.browser.questions import question_of, vocabulary_of, words_of
 from ovrs.errors import InputError, OutputError, VocabularyError
-from ovrs.inference.segmenter import Segmenter, SystemTiles
+from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.sentence import Sentence
+from ovrs.inference.tile_models import SystemTiles
 from ovrs.inference.tiles import Tiling
 from ovrs.inference.work import WorkFolder
 from ovrs.vocabulary import Vocabulary

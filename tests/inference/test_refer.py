@@ -21,8 +21,8 @@ from ovrs.inference.grounding import Grounding, ground
 from ovrs.inference.scene import Scene
 from ovrs.inference.segmentation import Referred
 from ovrs.inference.segmented import Place
-from ovrs.inference.segmenter import SystemTiles
 from ovrs.inference.sentence import OTHERS, Sentence
+from ovrs.inference.tile_models import SystemTiles
 from ovrs.inference.tiles import Tiling
 from ovrs.inference.whole_scene import WholeScene
 from ovrs.modeling.windows import InferenceSettings

@@ -14,8 +14,9 @@ from PIL import Image
 
 from ovrs.errors import ConfigError, InputError, OutputError, VocabularyError, WeightsError
 from ovrs.inference.devices import choose_device
+from ovrs.inference.named_weights import find_weights
 from ovrs.inference.rasters import ImageInput
-from ovrs.inference.segmenter import Segmenter, find_weights
+from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.tiles import Tiling
 from ovrs.vocabulary import Background, Vocabulary, VocabularyClass
 

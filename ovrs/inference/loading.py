@@ -1,0 +1,46 @@
+"""The model of a configuration with its weights, ready to segment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from detectron2.modeling import build_model
+
+import ovrs.modeling.systems  # noqa: F401 - registers them
+from ovrs.config import load_config
+from ovrs.config_places import place_keys
+from ovrs.inference.devices import choose_device
+from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
+from ovrs.inference.prompt_policy import build_prompt_policy
+from ovrs.inference.tile_models import SystemTiles
+
+
+def load_system(
+    config_file: str, weights: str | None, options: Sequence[Any], device: str | None
+) -> tuple[SystemTiles, tuple[tuple[str, str], ...]]:
+    """Build and load what :meth:`ovrs.Segmenter.from_config` is asked for.
+
+    Returns:
+        The model, which knows what it was told of places in training, and what it is, for the tags of its maps.
+
+    Raises:
+        ConfigError: an unknown configuration, key or device.
+        WeightsError: no weights are named, or they are missing or do not fit the model.
+    """
+    cfg = load_config(config_file, options).clone()
+    cfg.defrost()
+    cfg.MODEL.DEVICE = choose_device(device, cfg.MODEL.DEVICE)
+    weights = find_weights(cfg.MODEL.WEIGHTS if weights is None else weights)
+    cfg.freeze()
+    model = build_model(cfg)
+    if weights != RANDOM_WEIGHTS:
+        from ovrs.modeling.checkpoints import load_weights
+        from ovrs.modeling.header import warn_of_contradictions
+
+        load_weights(model, weights)
+        warn_of_contradictions(cfg, weights)
+    model.eval()
+    facts = (("MODEL", cfg.MODEL.META_ARCHITECTURE), ("CONFIG", str(config_file)), ("WEIGHTS", Path(weights).name))
+    return SystemTiles(model, policy=build_prompt_policy(place_keys(cfg))), facts
