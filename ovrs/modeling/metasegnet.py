@@ -29,6 +29,7 @@ from ovrs.modeling.blocks.prompts import average_prompts
 from ovrs.modeling.blocks.token_mean import token_mean
 from ovrs.modeling.bound_classes import BoundClasses, asked_channels, channels_of
 from ovrs.modeling.build_metasegnet import metasegnet_parts
+from ovrs.modeling.encoders.kept_tokens import KeptTokens
 from ovrs.modeling.encoders.swin import SwinStages
 from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens
 from ovrs.modeling.encoders.tower_levels import TowerPyramid
@@ -136,6 +137,8 @@ class MetaSegNet(SegmentationModel[SceneText]):
                 f"MODEL.FIXED_SIZE is {self.fixed_size}; MetaSegNet needs a multiple of {self.size_divisor}, or 0"
             )
         self._said: set[str] = set()
+        self._looked_for_prompts = False
+        self._prompts = KeptTokens()
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -192,8 +195,10 @@ class MetaSegNet(SegmentationModel[SceneText]):
         assert self.matching is not None
         full = self.matching.queue.full
         found = self.matching(image, text, mask, prompt_numbers(said, image.device))
-        if full and not found.compared:
-            self._say_once(ONE_PROMPT % (self.matching.queue.size + len(said)))
+        if full and not self._looked_for_prompts:  # once, when many have come: to look is to wait for the device
+            self._looked_for_prompts = True
+            if not found.compared:
+                logger.warning(ONE_PROMPT, self.matching.queue.size + len(said))
         return found.loss
 
     # ------------------------------------------------------------------------- words
@@ -216,8 +221,7 @@ class MetaSegNet(SegmentationModel[SceneText]):
         if not self.reads_descriptions:
             return SceneText(classes, channels=channels)
         said = tuple(entry.get("description") or NEUTRAL for entry in inputs)
-        assert self.text_encoder is not None
-        return SceneText(classes, _in_single(self.text_encoder(said)), said=said, channels=channels)
+        return SceneText(classes, self._read(said), said=said, channels=channels)
 
     def encode_text(self, prompts: list[list[str]]) -> SceneText:
         """Names, of length sqrt(E): their channels are about 1 in size; beside them the neutral prompt, if one is read."""
@@ -233,11 +237,15 @@ class MetaSegNet(SegmentationModel[SceneText]):
         return SceneText(average_prompts(names.float()) * names.shape[-1] ** 0.5, neutral)
 
     def _read(self, said: tuple[str, ...]) -> TextTokens:
-        """The tokens of one prompt, which all images of a batch have; read once."""
+        """The tokens of prompts; of each once while the encoder does not train."""
         assert self.text_encoder is not None
-        encoder = self.text_encoder
-        key = ("", *said)  # no name is empty
-        return self.remembered(key, lambda: SceneText(torch.empty(0), _in_single(encoder(said)))).description  # type: ignore[return-value]
+        return self._prompts.read(self.text_encoder, said, self.device)
+
+    def train(self, mode: bool = True) -> MetaSegNet:
+        """See the base class; kept prompts go too."""
+        self._prompts.clear()
+        super().train(mode)
+        return self
 
     @property
     def most_tokens(self) -> int:
@@ -288,7 +296,3 @@ def _objective(cfg: CfgNode) -> Objective:
         smoothing=keys.LABEL_SMOOTHING,
         pixel_dice=keys.DICE == "pixel",
     )
-
-
-def _in_single(read: TextTokens) -> TextTokens:
-    return TextTokens(read.tokens.float(), read.mask, read.pooled.float())

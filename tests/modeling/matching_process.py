@@ -10,11 +10,14 @@ from ovrs.modeling.blocks.pair_queue import PairQueue
 
 
 def batches():
-    """The block, and two batches of four pairs, the same in every process; a prompt of each batch is one of the other's too."""
+    """The block, and two batches of four pairs, the same in every process; a prompt of each batch is one of the other's too.
+
+    The first process has one prompt alone in the second: its negatives are the other's, and those of the queue.
+    """
     torch.manual_seed(1)
     block = ImageTextMatching(dim=8, queue=PairQueue(size=5, length=6, dim=8), heads=2)
     found = []
-    for prompts in ([1, 2, 1, 3], [2, 4, 4, 1]):
+    for prompts in ([1, 2, 1, 3], [4, 4, 2, 1]):
         lengths = torch.tensor([6, 3, 4, 2])
         mask = torch.arange(6) < lengths[:, None]
         found.append((torch.randn(4, 5, 8), torch.randn(4, 6, 8), mask, torch.tensor(prompts)))

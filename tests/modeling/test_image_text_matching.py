@@ -131,7 +131,7 @@ def test_what_stands_where_there_is_no_token_never_matters(value):
     image, text, mask, prompts = pairs([1, 2, 3])
     with torch.no_grad():
         expected = block(image, text, mask, prompts)
-        block.queue.queued_count.zero_()
+        block.queue.clear()
         found = block(image, text.masked_fill(~mask[:, :, None], value), mask, prompts)
     close(found.contrast, expected.contrast)
     close(found.matched, expected.matched)
@@ -143,7 +143,7 @@ def test_more_padding_changes_nothing():
     longer = torch.cat([text, torch.randn(3, 3, 8)], dim=1), torch.cat([mask, torch.zeros(3, 3, dtype=torch.bool)], dim=1)
     with torch.no_grad():
         expected = block(image, text, mask, prompts)
-        block.queue.queued_count.zero_()
+        block.queue.clear()
         found = block(image, *longer, prompts)
     close(found.loss, expected.loss)
 
@@ -173,7 +173,7 @@ def test_a_text_behind_an_image_of_its_own_learns_to_belong():
 def test_matching_in_mixed_precision_answers_as_in_single():
     block, batch = matching(), pairs([1, 2, 3])
     expected = block(*batch)
-    block.queue.queued_count.zero_()
+    block.queue.clear()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = block(*batch)
     assert found.contrast.dtype == found.matched.dtype == torch.float32
@@ -215,6 +215,33 @@ def test_shorter_texts_are_kept_with_their_masks_and_longer_ones_are_refused():
         queue.push(numbered(0, 1, length=5))
     with pytest.raises(ConfigError, match="a queue of -1 pairs"):
         PairQueue(size=-1, length=4, dim=3)
+
+
+def test_pairs_in_the_queue_have_no_gradient_and_give_none():
+    block = matching()
+    held = [pairs([1, 2]), pairs([3, 1])]
+    first = [part.requires_grad_() if part.is_floating_point() else part for part in held[0]]
+    block(*first).loss.backward()
+    queue = block.queue.pairs()
+    assert not any(part.requires_grad for part in (queue.images, queue.texts, queue.tokens))
+    for part in first[:2]:
+        part.grad = None
+    block(*held[1]).loss.backward()  # meets them as keys and as negatives
+    assert first[0].grad is None and first[1].grad is None
+    assert all(parameter.grad is not None for parameter in block.parameters())
+
+
+def test_the_number_of_pairs_is_known_without_the_buffer_and_is_the_same():
+    queue = PairQueue(size=4, length=2, dim=3)
+    for count, held in ((3, 3), (3, 4), (9, 4)):
+        queue.push(numbered(0, count))
+        assert len(queue) == held
+    assert queue.queued_count == 15
+    other = PairQueue(size=4, length=2, dim=3)
+    other.load_state_dict(queue.state_dict())
+    assert other.full and not PairQueue(size=4, length=2, dim=3).full
+    queue.clear()
+    assert len(queue) == 0 and queue.queued_count == 0 and len(queue.pairs().images) == 0
 
 
 def test_without_a_queue_a_batch_is_compared_with_itself_alone():

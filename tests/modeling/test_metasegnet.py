@@ -7,12 +7,14 @@ import pytest
 import torch
 from block_checks import close
 from described_parts import placed, tiny_metasegnet
-from parts import HashedTokens
+from parts import HashedTokens, picture
 
 from ovrs.climate.bank import NEUTRAL
 from ovrs.errors import ConfigError
 from ovrs.modeling.complexity import count_parameters
 from ovrs.modeling.metasegnet import Objective
+from ovrs.modeling.softmax_losses import class_dice, cross_entropy, pixel_dice
+from ovrs.modeling.windows import resize
 from ovrs.vocabulary import Vocabulary
 
 SEVEN = Vocabulary.from_names([f"thing {i}" for i in range(7)])
@@ -36,6 +38,17 @@ def test_shares_are_those_of_all_names_and_have_the_size_of_the_image(model):
     found = shares(model, placed(1, size=96)[0])
     assert found.shape == (3, 96, 96) and found.std() > 0
     close(found.sum(dim=0), torch.ones(96, 96))
+
+
+def test_an_image_that_is_no_square_is_answered_in_the_size_that_is_asked_for(model):
+    (entry,) = placed(1)
+    entry["image"] = picture(96, 128)
+    found = shares(model, entry)
+    assert found.shape == (3, 96, 128) and found.std() > 0
+    asked = shares(model, entry, height=50, width=170)
+    assert asked.shape == (3, 50, 170)
+    close(asked.sum(dim=0), torch.ones(50, 170), 1e-4)
+    close(asked, resize(found[None], (50, 170))[0], 1e-4)
 
 
 def test_scores_are_a_quarter_of_the_side_of_the_image_or_that_of_the_finest_level(model):
@@ -114,6 +127,20 @@ def test_images_of_a_batch_read_each_its_own_prompt_and_padding_of_the_other_is_
         for number, entry in enumerate(entries):
             alone = model.logits(images[number : number + 1], model.training_text(entry["vocabulary"], [entry]))
             close(together[number : number + 1], alone)
+
+
+def test_a_frozen_encoder_reads_each_prompt_once_in_training_and_the_neutral_one_once_for_all_names():
+    model = tiny_metasegnet(tower=True).train()
+    model(placed(4))
+    calls = model.text_encoder.words.calls
+    model(placed(2))
+    assert calls == 3 and model.text_encoder.words.calls == calls  # two prompts, and the neutral one beside the names
+    model.eval()
+    image = placed(1)[0]["image"].float()[None]
+    with torch.no_grad():
+        for vocabulary in (SEVEN, Vocabulary.parse("ship"), Vocabulary.parse("road,tree")):
+            model.scores(image, vocabulary)
+    assert model.text_encoder.words.calls == calls + 1
 
 
 def test_a_prompt_is_read_once_and_names_once_a_vocabulary():
@@ -232,6 +259,21 @@ def test_ignored_pixels_do_not_count():
     assert all(loss == 0 and loss.requires_grad for loss in losses.values())
 
 
+@pytest.mark.parametrize("loss", [cross_entropy, class_dice, pixel_dice])
+def test_what_is_said_where_a_label_is_ignored_does_not_change_the_loss(loss):
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
+    target[0, :3], target[1, :, 5:] = 255, 255
+    other = torch.where((target == 255)[:, None], torch.randn(2, 3, 8, 8) * 5, logits)
+    known = loss(logits, target)
+    close(loss(other, target), known)
+    labelled = target.clone()
+    labelled[0, :3] = (labelled[1, :3] + 1) % 3
+    labelled[labelled == 255] = 0
+    assert (loss(logits, labelled) - known).abs() > 1e-4  # the same pixels with labels do count
+    assert (loss(other, labelled) - loss(logits, labelled)).abs() > 1e-3
+
+
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match="MODEL.FIXED_SIZE is 48; MetaSegNet needs a multiple of 32, or 0"):
         tiny_metasegnet(fixed_size=48)
@@ -271,3 +313,28 @@ def test_a_rule_that_only_the_prompt_tells_is_learnt():
     for entry in entries[:2]:
         right = (shares(model, entry).argmax(dim=0) == entry["sem_seg"]).float().mean()
         assert right > 0.9
+
+
+def test_two_images_are_learnt_by_heart_with_an_open_head():
+    model = tiny_metasegnet(tower=True, objective=Objective(smoothing=0.0)).train()
+    entries = placed(2)
+    for number, entry in enumerate(entries):
+        entry["sem_seg"][:] = 0
+        entry["sem_seg"][16:48, 24:] = 1 + number
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    course = []
+    for _ in range(100):
+        losses = sum(model(entries).values())
+        optimizer.zero_grad()
+        losses.backward()
+        optimizer.step()
+        course.append(losses.item())
+    assert course[-1] < 0.4 * course[0]
+    model.eval()
+    ious = []
+    for entry in entries:
+        guess = shares(model, entry).argmax(dim=0)
+        for number in entry["sem_seg"].unique():
+            there, said = entry["sem_seg"] == number, guess == number
+            ious.append(float((there & said).sum() / (there | said).sum()))
+    assert sum(ious) / len(ious) > 0.8

@@ -29,12 +29,13 @@ class Matching:
     Attributes:
         contrast: of images and texts, both directions added.
         matched: cross entropy of "belongs to it" and "does not".
-        compared: false where all pairs have one prompt; both are 0 then, with gradients.
+        compared: a bool on the device, false where all pairs have one prompt; both are 0 then, with gradients. Reading it waits
+            for the device.
     """
 
     contrast: Tensor
     matched: Tensor
-    compared: bool
+    compared: Tensor
 
     @property
     def loss(self) -> Tensor:
@@ -102,10 +103,12 @@ class ImageTextMatching(nn.Module):
         contrast = contrast + multi_positive_contrast(batch.texts, keys.images, same, scale)
         hardest, found = hardest_negatives(own.images, keys.texts, own.prompts[:, None] == keys.prompts)
         right = self._belongs(image, text, mask)
-        wrong = self._belongs(image, *_shortened(keys.tokens[hardest], keys.masks[hardest]))
-        matched = self._cross_entropy(right, 1, found) + self._cross_entropy(wrong, 0, found)
+        wrong = self._belongs(image, keys.tokens[hardest], keys.masks[hardest])
+        # Keys hold every process's prompts: either all images of all processes have a negative, or none has.
+        counted = found.sum().clamp(min=1)
+        matched = (_cross_entropies(right, 1) + _cross_entropies(wrong, 0)) * found
         self.queue.push(batch)
-        return Matching(contrast, matched / 2, bool(found.any()))
+        return Matching(contrast, matched.sum() / (2 * counted), found.any())
 
     def _belongs(self, image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
         """Logits [B, 2] of "does not belong" and "belongs", read off the text's first token."""
@@ -113,12 +116,6 @@ class ImageTextMatching(nn.Module):
         for layer in self.layers:
             words = layer(words, context, mask=mask)
         return self.head(words[:, 0])
-
-    @staticmethod
-    def _cross_entropy(logits: Tensor, answer: int, found: Tensor) -> Tensor:
-        target = torch.full((len(logits),), answer, device=logits.device)
-        losses = F.cross_entropy(logits.float(), target, reduction="none")
-        return (losses * found).sum() / found.sum().clamp(min=1)
 
 
 def multi_positive_contrast(queries: Tensor, keys: Tensor, same: Tensor, scale: Tensor) -> Tensor:
@@ -162,7 +159,6 @@ def pairs_of_all_processes(own: Pairs) -> Pairs:
     )
 
 
-def _shortened(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Without the tokens that no text has."""
-    longest = max(int(mask.sum(dim=1).max()), 1)
-    return tokens[:, :longest], mask[:, :longest]
+def _cross_entropies(logits: Tensor, answer: int) -> Tensor:
+    """That of each row of ``logits`` [B, 2], of which ``answer`` is right."""
+    return -logits.float().log_softmax(dim=1)[:, answer]

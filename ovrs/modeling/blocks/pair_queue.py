@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,8 @@ class Pairs:
 class PairQueue(nn.Module):
     """The latest ``size`` pairs, without gradients: the oldest one goes when one comes.
 
-    It is part of a checkpoint, so that a training that goes on meets the pairs that it would have met.
+    It is part of a checkpoint, so that a training that goes on meets the pairs that it would have met. How many pairs have come
+    is known beside the buffer too: no step has to wait for the device to say so.
 
     Args:
         size: how many pairs; 0 keeps none.
@@ -74,10 +76,20 @@ class PairQueue(nn.Module):
         self.register_buffer("queued_masks", torch.zeros(size, length, dtype=torch.bool))
         self.register_buffer("queued_prompts", torch.zeros(size, dtype=torch.long))
         self.register_buffer("queued_count", torch.zeros((), dtype=torch.long))  # pairs that have ever come
+        self._come = 0  # the same
 
     def __len__(self) -> int:
         """How many pairs there are."""
-        return min(int(self.queued_count), self.size)
+        return min(self._come, self.size)
+
+    def clear(self) -> None:
+        """Let all pairs go."""
+        self.queued_count.zero_()
+        self._come = 0
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._come = int(self.queued_count)
 
     @property
     def full(self) -> bool:
@@ -103,14 +115,17 @@ class PairQueue(nn.Module):
             ConfigError: longer texts.
         """
         count, tokens = len(pairs.images), self.fitted(pairs.tokens)
-        kept = torch.arange(max(count - self.size, 0), count, device=self.queued_count.device)
-        places = (self.queued_count + kept) % max(self.size, 1)
+        first = max(count - self.size, 0)
+        kept = slice(first, count)
+        come = torch.arange(self._come + first, self._come + count, device=self.queued_count.device)
+        places = come % max(self.size, 1)
         self.queued_images[places] = pairs.images[kept].float()
         self.queued_texts[places] = pairs.texts[kept].float()
         self.queued_tokens[places] = tokens[kept].float()
         self.queued_masks[places] = self.fitted(pairs.masks)[kept]
         self.queued_prompts[places] = pairs.prompts[kept]
         self.queued_count += count
+        self._come += count
 
     def fitted(self, x: Tensor) -> Tensor:
         """Tokens [M, L, C] or masks [M, L] with zeros up to :attr:`length`.
@@ -132,4 +147,4 @@ def queued(name: str) -> bool:
 def prompt_numbers(texts: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
     """A number a text [N], the same for the same text in every process and every run, and practically never for two."""
     found = [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True) for text in texts]
-    return torch.tensor(found, dtype=torch.long, device=device)
+    return torch.tensor(found, dtype=torch.long).to(device, non_blocking=True)
