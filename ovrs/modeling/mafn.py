@@ -16,13 +16,14 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError, DataError
+from ovrs.modeling.batches import stack_batch
 from ovrs.modeling.blocks.cross_scale import CrossScaleInteraction
 from ovrs.modeling.blocks.multi_scale_refinement import TopDownDecoder
 from ovrs.modeling.build_mafn import mafn_parts
 from ovrs.modeling.encoders.swin import SwinStages
 from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens
 from ovrs.modeling.referring_loss import referring_losses
-from ovrs.modeling.segmentation_model import PixelNormalization, SegmentationModel, stack_batch
+from ovrs.modeling.segmentation_model import PixelNormalization, SegmentationModel
 from ovrs.modeling.stage_guidance import StageGuidance
 
 

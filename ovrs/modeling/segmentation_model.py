@@ -6,17 +6,17 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.losses import IGNORED
+from ovrs.modeling.batches import stack_batch
+from ovrs.modeling.name_scores import rows_to_names
 from ovrs.modeling.precision import without_autocast
 from ovrs.modeling.windows import InferenceSettings, catseg_scores, pad_to_multiple, resize, sliding_scores
-from ovrs.vocabulary import Synonyms, Vocabulary
+from ovrs.vocabulary import Vocabulary
 
 PRECISIONS: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 KEPT_VOCABULARIES = 8
@@ -182,14 +182,15 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
 
     def training_losses(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
         """The losses of a batch that shares one vocabulary; what is said of each class may be another for every image."""
-        vocabulary = self._vocabulary_of(inputs[0]).with_class_descriptions(())
-        if any(self._vocabulary_of(entry).with_class_descriptions(()) != vocabulary for entry in inputs):
+        vocabulary = self._vocabulary_of(inputs[0])
+        if not all(_same_words(self._vocabulary_of(entry), vocabulary) for entry in inputs):
             raise ValueError("the images of one training batch must share their vocabulary")
         # What is squeezed to a fixed size needs no padding, and padding would train as if it had been seen.
         entries = [{"image": self.image_of(entry), "sem_seg": entry["sem_seg"]} for entry in inputs]
         images, targets = stack_batch(entries, 1 if self.fixed_size else self.size_divisor, self.device)
         with self.autocast():
-            return self.losses(self._squeeze(images), self.training_text(vocabulary, inputs), targets)
+            text = self.training_text(vocabulary.with_class_descriptions(()), inputs)
+            return self.losses(self._squeeze(images), text, targets)
 
     def image_of(self, entry: dict[str, Any]) -> Tensor:
         """The pixels [C, h, w] that the system reads of an input; by default its ``image``."""
@@ -203,7 +204,8 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
             vocabulary = vocabulary.with_description(entry["description"])
         scores = self.score_map(image, vocabulary)[None]
         height, width = image.shape[-2:]
-        if (full := self._full_size(image)) != (height, width):  # the scores cover padding too: cut it off at full size
+        full = self._full_size(image)
+        if full != (height, width):  # the scores cover padding too: cut it off at full size
             scores = resize(scores, full)[..., :height, :width]
         return resize(scores, (entry.get("height", height), entry.get("width", width)))[0]
 
@@ -240,7 +242,7 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         images = pad_to_multiple(self._squeeze(images), self.size_divisor)
         with self.autocast():
             logits = self.logits(images, text).float()
-        return _rows_to_names(logits, vocabulary)
+        return rows_to_names(logits, vocabulary)
 
     @torch.no_grad()
     def score_map(self, image: Tensor, vocabulary: Vocabulary) -> Tensor:
@@ -268,32 +270,13 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         return height + -height % self.size_divisor, width + -width % self.size_divisor
 
 
-def _rows_to_names(logits: Tensor, vocabulary: Vocabulary) -> Tensor:
-    """[B, rows, h, w] -> [B, names, h, w]: the words of each name together; a threshold becomes a constant channel."""
-    owners = vocabulary.row_classes
-    if len(owners) > len(set(owners)):  # the rows of a name stand together
-        counts = [len(list(rows)) for _, rows in groupby(owners)]
-        logits = torch.stack([_together(words, vocabulary.synonyms) for words in logits.split(counts, dim=1)], dim=1)
-    if vocabulary.background.policy == "threshold":
-        constant = torch.full_like(logits[:, :1], vocabulary.background.threshold).logit()
-        logits = torch.cat([logits, constant], dim=1)
-    return logits
-
-
-def _together(words: Tensor, how: Synonyms) -> Tensor:
-    """[B, words, h, w] -> [B, h, w]: the best word, or the mean of their scores in 0..1."""
-    return words.amax(dim=1) if how == "max" else words.sigmoid().mean(dim=1).logit(eps=1e-6)
-
-
-def stack_batch(inputs: list[dict[str, Any]], multiple: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A training batch: images [B, 3, H, W] and targets [B, H, W], padded to the largest (edges repeated, targets ignored)."""
-    height = max(entry["image"].shape[-2] for entry in inputs)
-    width = max(entry["image"].shape[-1] for entry in inputs)
-    height, width = height + -height % multiple, width + -width % multiple
-    images, targets = [], []
-    for entry in inputs:
-        image, target = entry["image"].to(device, torch.float32), entry["sem_seg"].to(device)
-        space = (0, width - image.shape[-1], 0, height - image.shape[-2])
-        images.append(nn.functional.pad(image[None], space, mode="replicate")[0] if any(space) else image)
-        targets.append(nn.functional.pad(target, space, value=IGNORED))
-    return torch.stack(images), torch.stack(targets)
+def _same_words(one: Vocabulary, other: Vocabulary) -> bool:
+    """Whether two vocabularies differ in nothing but what is said of each class."""
+    if one is other:
+        return True
+    return (one.classes, one.background, one.synonyms, one.description) == (
+        other.classes,
+        other.background,
+        other.synonyms,
+        other.description,
+    )
