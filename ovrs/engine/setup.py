@@ -18,7 +18,7 @@ from detectron2.utils.logger import setup_logger
 
 from ovrs.config import load_config
 from ovrs.config_files import find_config
-from ovrs.config_places import check_prompts_read
+from ovrs.config_places import check_prompts_read, place_keys, place_reading
 from ovrs.data.catalog import register_files
 from ovrs.engine.run_folder import RUN_FILE, last_training
 from ovrs.errors import ConfigError, OutputError
@@ -34,7 +34,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     Raises:
         ConfigError: no configuration file is named, or it or a description in ``DATASETS.FILES`` is wrong (see
             :func:`ovrs.config.load_config` and :func:`ovrs.data.catalog.register_files`), or see
-            :func:`check_class_sentences` and :func:`ovrs.config_places.check_prompts_read`.
+            :func:`check_class_sentences`, :func:`check_prompt_tokens` and :func:`ovrs.config_places.check_prompts_read`.
         OutputError: ``OUTPUT_DIR`` cannot be written.
     """
     if not args.config_file:
@@ -44,6 +44,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     register_files(cfg.DATASETS.FILES)
     check_class_sentences(cfg)
     check_prompts_read(cfg)
+    check_prompt_tokens(cfg)
     _check_writable(cfg.OUTPUT_DIR)
     rank = comm.get_rank()
     for name in ("ovrs", "fvcore", "detectron2"):
@@ -67,6 +68,22 @@ def check_class_sentences(cfg: CfgNode) -> None:
         raise ConfigError(
             f"MODEL.PROMPTS is {CLIMATE}, which reads a sentence on each class, and DATASETS.CLIMATE.CLASS_SENTENCES is False: "
             "set it True, or choose remote_sensing, the same templates without sentences"
+        )
+
+
+def check_prompt_tokens(cfg: CfgNode) -> None:
+    """Whether the text encoder reads prompts to their ends: sentences are left out as a whole, and not cut in the middle.
+
+    Raises:
+        ConfigError: ``DATASETS.CLIMATE.PROMPTS`` gives longer prompts than the model's encoder reads.
+    """
+    prompts, tokens, read = cfg.DATASETS.CLIMATE.PROMPTS, cfg.DATASETS.CLIMATE.TOKENS, cfg.MODEL.TEXT.MAX_TOKENS
+    if prompts in ("", "neutral") or place_reading(place_keys(cfg)) != "prompt":
+        return
+    if tokens > read:
+        raise ConfigError(
+            f"DATASETS.CLIMATE.TOKENS is {tokens}, and the text encoder cuts a prompt behind {read} tokens "
+            "(MODEL.TEXT.MAX_TOKENS): raise the latter, or lower the former"
         )
 
 
