@@ -99,8 +99,8 @@ class Whereabouts:
         )
         if lacked := _lacked(place, zone, something=bool(prompt.zone)):
             return cls(prompt.text, place, zone, by, lacked)
-        more = {"of_training": bool(policy.classes), "bank": policy.source(options)}
-        return cls(prompt.text, place, zone, by, left_out=prompt.left_out, **more)
+        source, of_training = policy.source(options), bool(policy.classes)
+        return cls(prompt.text, place, zone, by, left_out=prompt.left_out, of_training=of_training, bank=source)
 
     def tell(self, vocabulary: Vocabulary) -> Vocabulary:
         """The vocabulary that the model is asked, with what it is told."""
