@@ -15,6 +15,7 @@ from ovrs.config import load_config
 from ovrs.data.scenes import draw_scene
 from ovrs.data.scenes.classes import Label
 from ovrs.errors import WeightsError
+from ovrs.inference.climate_options import ClimateOptions
 from ovrs.inference.segmenter import Segmenter
 from ovrs.inference.tile_models import SystemTiles
 from ovrs.modeling.header import about_configuration
@@ -27,7 +28,7 @@ sys.path.append(str(Path(__file__).parents[1] / "modeling"))
 from described_parts import tiny_metasegnet
 from parts import randomize, tiny_aeroseg, tiny_rs_zeroseg
 
-MINI = ["mini/rs_zeroseg"]
+MINI = ["mini/rs_zeroseg", "mini/metasegnet"]
 SYSTEMS = {"AerOSeg": tiny_aeroseg, "RSZeroSeg": tiny_rs_zeroseg, "MetaSegNet": tiny_metasegnet}
 NO_BACKBONE = ["MODEL.GUIDANCE.WEIGHTS", ""]  # of the package that carries it: a system's weights have it all
 WORDS = "ship|boat, bridge, water"
@@ -140,3 +141,13 @@ def test_half_precision_changes_scores_by_little(build: Callable[..., torch.nn.M
     exact, rounded = (segmenter(build, precision=precision).model.score(tiles, words) for precision in ("fp32", "bf16"))
     assert rounded.dtype == torch.float32 and not torch.equal(rounded, exact)
     torch.testing.assert_close(rounded, exact, rtol=0, atol=0.03)
+
+
+def test_a_configuration_says_what_its_model_is_told_of_places(texture: NDArray[np.uint8]) -> None:
+    options = ["DATASETS.CLIMATE.CLASSES", "('water', 'tree')", "DATASETS.CLIMATE.TOKENS", 90]
+    reader = Segmenter.from_config("mini/metasegnet", "random", options, device="cpu")
+    result = reader.segment(texture.transpose(1, 2, 0), "ship, bridge", climate=ClimateOptions(zone="BWh"))
+    assert result.whereabouts is not None
+    assert result.whereabouts.text.startswith("Water is ") and " Trees are " in result.whereabouts.text
+    assert dict(result.provenance)["PROMPT_BANK"] == "bank v1"
+    assert reader.model.prompt_policy.most_tokens == 90  # type: ignore[attr-defined]
