@@ -405,10 +405,10 @@ def test_the_server_gives_out_no_file_of_its_own(server: Server, tmp_path: Path)
 def test_a_path_that_was_not_uploaded_is_refused_by_the_server(server: Server, tmp_path: Path) -> None:
     """A program may send what the page never would."""
     config = json.loads(server.get("/config")[1])
-    segment = next(event for event in config["dependencies"] if len(event["inputs"]) == 10)
+    segment = next(event for event in config["dependencies"] if len(event["inputs"]) == 11)
     file = {"path": str(write_town(tmp_path / "secret.tif")), "meta": {"_type": "gradio.FileData"}}
     body = {
-        "data": [file, "dark, bright", False, "", 0, "", file, None, False, ""],
+        "data": [file, "dark, bright", False, "", 0, "", file, None, False, "", ""],
         "fn_index": segment["id"],
         "session_hash": "../../evil",
     }
