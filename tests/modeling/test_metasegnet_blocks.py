@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from block_checks import close, dead_parameters
+from numpy_references import array, attention, gelu, layer_norm, linear
 from parts import randomize
 
 from ovrs.errors import ConfigError
@@ -33,36 +34,8 @@ def randn(*shape):
     return torch.randn(shape, dtype=torch.float64)
 
 
-def array(x):
-    return x.detach().numpy().astype(np.float64)
-
-
-def linear(layer, x):
-    return x @ array(layer.weight).T + (0 if layer.bias is None else array(layer.bias))
-
-
-def layer_norm(norm, x):
-    normal = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
-    return normal * array(norm.weight) + array(norm.bias)
-
-
 def perceptron(block, x):
-    hidden = linear(block[1], layer_norm(block[0], x))
-    hidden = hidden * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2
-    return linear(block[3], hidden)
-
-
-def attention(block, query, context):
-    """[Nq, C], [Nk, C] -> [Nq, C], one head and one query at a time."""
-    q, k, v = linear(block.q, query), linear(block.k, context), linear(block.v, context)
-    size = q.shape[1] // block.heads
-    mixed = np.zeros_like(q)
-    for head in range(block.heads):
-        part = slice(head * size, (head + 1) * size)
-        for row in range(len(q)):
-            weights = np.exp(k[:, part] @ q[row, part] / np.sqrt(size))
-            mixed[row, part] = weights @ v[:, part] / weights.sum()
-    return linear(block.proj, mixed)
+    return linear(block[3], gelu(linear(block[1], layer_norm(block[0], x))))
 
 
 def scene(length=6):
