@@ -9,6 +9,8 @@ import copy
 import open_clip
 import pytest
 import timm
+import torch
+from transformers import BertConfig, BertModel
 
 from ovrs.config import load_config
 from ovrs.modeling.encoders import guidance
@@ -36,6 +38,22 @@ def shrunk_config(path, options=()):
     sides = ["MODEL.FIXED_SIZE", str(asked.FIXED_SIZE // SHRINK)]
     sides += ["MODEL.GUIDANCE.INPUT_SIZE", str(asked.GUIDANCE.INPUT_SIZE // SHRINK)]
     return load_config(str(path), [*WIDTHS, *NO_WEIGHT_FILES, *sides, *options])
+
+
+def write_tiny_bert(folder, words):
+    """BERT of two layers that knows these words, as a folder of the published layout; returns its path."""
+    torch.manual_seed(0)
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 256}
+    BertModel(BertConfig(vocab_size=len(words), hidden_size=16, **sizes)).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words))
+    return str(folder)
+
+
+@pytest.fixture
+def double_stays_double(monkeypatch):
+    """Embeddings and sums ask for single precision in the midst of half; here they shall not round."""
+    rounded = torch.Tensor.float
+    monkeypatch.setattr(torch.Tensor, "float", lambda x: x if x.dtype == torch.float64 else rounded(x))
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.modeling import build_model
-from shrunk import NO_WEIGHT_FILES, narrow_encoders, shrunk_config  # noqa: F401 - a fixture
-from transformers import BertConfig, BertModel
+from shrunk import NO_WEIGHT_FILES, double_stays_double, narrow_encoders, shrunk_config, write_tiny_bert  # noqa: F401 - fixtures
 
 import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.config import load_config
@@ -30,21 +29,12 @@ DEAD = 1e-13  # of the largest gradient; rounding in double precision lies at 1e
 WITHOUT_WORDS, WITHOUT_SCENE = {"table5_a_swjtu", "table5_c_swjtu"}, {"table5_a_swjtu", "table5_b_swjtu"}
 
 
+pytestmark = pytest.mark.usefixtures("double_stays_double")
+
+
 @pytest.fixture(scope="module")
 def tiny_bert(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 128}
-    BertModel(BertConfig(vocab_size=len(WORDS), hidden_size=16, **sizes)).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    return str(folder)
-
-
-@pytest.fixture(autouse=True)
-def double_stays_double(monkeypatch):
-    """Sums over many places ask for single precision in the midst of half; here they shall not round."""
-    rounded = torch.Tensor.float
-    monkeypatch.setattr(torch.Tensor, "float", lambda x: x if x.dtype == torch.float64 else rounded(x))
+    return write_tiny_bert(tmp_path_factory.mktemp("bert"), WORDS)
 
 
 def narrow(path, bert, *options):
