@@ -51,6 +51,8 @@ class AerOSeg(VisionLanguageModel):
         guidance_normalization: pixel statistics of that encoder.
         guidance_size: side of its input; 0 = the image's own size.
         rotations: quarter turns of the ensemble.
+        read_rotations: those of them that evaluation reads, the first among them; () = all (see
+            :func:`~ovrs.modeling.blocks.cost_volume.fold_views`).
         cost_embedding, spatial_guidance, text_guidance, decoder_guidance, refinement, decoder: the blocks, see there.
         text_gate: RS-ZeroSeg's, one more refinement: features of a class times where its words fit the guidance; None without.
         back_projection, back_target: T^sem and what it reproduces; None outside training on one class list.
@@ -76,6 +78,7 @@ class AerOSeg(VisionLanguageModel):
         refinement: nn.ModuleList,
         decoder: UpsamplingDecoder,
         text_gate: TextGate | None = None,
+        read_rotations: Sequence[int] = (),
         back_projection: SemanticBackProjection | None,
         back_target: Literal["guidance", "clip", "rgb", "none"],
         max_classes: int,
@@ -89,6 +92,7 @@ class AerOSeg(VisionLanguageModel):
         self.guidance_normalization = guidance_normalization
         self.guidance_size = guidance_size
         self.rotations = tuple(rotations)
+        self.read_rotations = tuple(read_rotations)
         self.cost_embedding = cost_embedding
         self.spatial_guidance = spatial_guidance
         self.text_guidance = text_guidance
@@ -121,7 +125,8 @@ class AerOSeg(VisionLanguageModel):
 
     def _refine(self, images: Tensor, text: Tensor) -> tuple[Refined, Tensor | None]:
         """Everything before the decoder; with the indices [B, K] of the rows that were aggregated, if not all."""
-        ensemble, taps = rotation_ensemble(self._encode, self.vision_normalization(images), self.rotations)  # eq. 1
+        turns = self.rotations if self.training else self.read_rotations or self.rotations
+        ensemble, taps = rotation_ensemble(self._encode, self.vision_normalization(images), turns)  # eq. 1
         dense = ensemble[:, 0]
         cost = cost_volume(ensemble, text)  # eq. 3, [B, R*P, N, H, W]
         text_guidance = self.text_guidance(average_prompts(text)).expand(len(images), -1, -1)  # P_l(F_l mean)
@@ -130,7 +135,8 @@ class AerOSeg(VisionLanguageModel):
             kept = best_matching(cost, self.max_classes)
             cost = cost.gather(2, kept[:, None, :, None, None].expand(-1, cost.shape[1], -1, *cost.shape[-2:]))
             text_guidance = text_guidance.gather(1, kept[:, :, None].expand(-1, -1, text_guidance.shape[-1]))
-        phi = self.cost_embedding(cost, chunk=self.class_chunk)  # eq. 4
+        views = None if turns == self.rotations else [self.rotations.index(turn) for turn in turns]
+        phi = self.cost_embedding(cost, views=views, chunk=self.class_chunk)  # eq. 4
 
         first, second, third = self._guidance(images, taps, dense)  # F_g^1, F_g^2, F_g^3
         height, width = cost.shape[-2:]

@@ -26,7 +26,7 @@ POOLED = "MODEL.BACK_PROJECTION.POOL_CLASSES True trains on any number"
 
 def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of :class:`~ovrs.modeling.aeroseg.AerOSeg`."""
-    model = cfg.MODEL
+    model, read_rotations = cfg.MODEL, _read_rotations(cfg)
     shared = shared_parts(cfg)
     vision_language: VisionLanguageEncoder = shared["vision_language"]
     encoder = build_guidance_encoder(cfg)
@@ -60,6 +60,7 @@ def aeroseg_parts(cfg: CfgNode) -> dict[str, Any]:
         "guidance_normalization": PixelNormalization(guidance.PIXEL_MEAN, guidance.PIXEL_STD),
         "guidance_size": guidance.INPUT_SIZE,
         "rotations": rotations,
+        "read_rotations": read_rotations,
         "cost_embedding": CostEmbedding(
             channels=len(rotations) * len(shared["templates"]), dim=model.COST.DIM, kernel=model.COST.KERNEL
         ),
@@ -111,6 +112,17 @@ def _back_projection(cfg: CfgNode, dims: dict[str, int]) -> SemanticBackProjecti
         return None
     classes = 0 if keys.POOL_CLASSES else len(training_classes(cfg, "back-projection", POOLED))
     return SemanticBackProjection(classes=classes, dim=cfg.MODEL.COST.DIM, hidden=keys.HIDDEN, target_dim=dims[keys.TARGET])
+
+
+def _read_rotations(cfg: CfgNode) -> list[int]:
+    """The rotations of evaluation, the image as it is known by the first of them, on which guidance and losses rest."""
+    trained, read = list(cfg.MODEL.VISION_LANGUAGE.ROTATIONS), list(cfg.TEST.ROTATIONS)
+    if read and (read[0] != trained[0] or len(set(read)) < len(read) or not set(read) <= set(trained)):
+        raise ConfigError(
+            f"TEST.ROTATIONS is {read}; give some of MODEL.VISION_LANGUAGE.ROTATIONS, {trained}, each once and {trained[0]} "
+            "first, or [] for all of them"
+        )
+    return read
 
 
 def _check_sizes(cfg: CfgNode) -> None:

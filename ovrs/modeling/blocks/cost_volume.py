@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -66,10 +67,29 @@ class CostEmbedding(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, dim, kernel, padding=kernel // 2)
 
-    def forward(self, cost: Tensor, *, chunk: int = 0) -> Tensor:
-        """[B, K, N, H, W] -> phi [B, N, H, W, D]; channels come last, as both refinements read them."""
-        return map_classes(self._embed, cost.transpose(1, 2), chunk)
+    def forward(self, cost: Tensor, *, views: Sequence[int] | None = None, chunk: int = 0) -> Tensor:
+        """[B, K, N, H, W] -> phi [B, N, H, W, D]; channels come last, as both refinements read them.
 
-    def _embed(self, cost: Tensor) -> Tensor:
-        embedded = self.conv(cost.flatten(0, 1))
+        Args:
+            views: places in the ensemble of the rotations that ``cost`` holds, K = len(views) * P; None: all of them.
+            chunk: classes at a time.
+        """
+        weight = self.conv.weight if views is None else fold_views(self.conv.weight, views, cost.shape[1] // len(views))
+        return map_classes(partial(self._embed, weight=weight), cost.transpose(1, 2), chunk)
+
+    def _embed(self, cost: Tensor, weight: Tensor) -> Tensor:
+        embedded = F.conv2d(cost.flatten(0, 1), weight, self.conv.bias, padding=self.conv.padding)
         return embedded.permute(0, 2, 3, 1).unflatten(0, cost.shape[:2]).contiguous()
+
+
+def fold_views(weight: Tensor, views: Sequence[int], prompts: int) -> Tensor:
+    """The kernel of eq. 4 [D, R*P, k, k] for some of its rotations [D, len(views)*P, k, k].
+
+    The costs of a rotation that is not read are taken to be the mean of those that are. As convolution is linear, its kernel is
+    then added to theirs, once, instead of being applied to copies: where all views agree, nothing changes.
+    """
+    kernels = weight.unflatten(1, (-1, prompts))
+    missing = [view for view in range(kernels.shape[1]) if view not in views]
+    if missing:
+        kernels = kernels[:, list(views)] + kernels[:, missing].sum(dim=1, keepdim=True) / len(views)
+    return kernels.flatten(1, 2)
