@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -61,6 +61,15 @@ class AerOSeg(VisionLanguageModel):
         loss: weights and policies.
         shared: the arguments of :class:`VisionLanguageModel`.
     """
+
+    stages: ClassVar = {
+        "image_encoder": ("vision_language.image",),
+        "guidance": ("guidance_encoder.forward",),
+        "cost_volume": ("_cost", "cost_embedding.forward"),
+        "spatial": ("refinement.*.spatial.forward",),
+        "class": ("refinement.*.classes.forward",),
+        "decoder": ("decoder.forward",),
+    }
 
     @configurable
     def __init__(
@@ -128,12 +137,9 @@ class AerOSeg(VisionLanguageModel):
         turns = self.rotations if self.training else self.read_rotations or self.rotations
         ensemble, taps = rotation_ensemble(self._encode, self.vision_normalization(images), turns)  # eq. 1
         dense = ensemble[:, 0]
-        cost = cost_volume(ensemble, text)  # eq. 3, [B, R*P, N, H, W]
+        cost, kept = self._cost(ensemble, text)
         text_guidance = self.text_guidance(average_prompts(text)).expand(len(images), -1, -1)  # P_l(F_l mean)
-        kept = None
-        if self.max_classes and cost.shape[2] > self.max_classes:
-            kept = best_matching(cost, self.max_classes)
-            cost = cost.gather(2, kept[:, None, :, None, None].expand(-1, cost.shape[1], -1, *cost.shape[-2:]))
+        if kept is not None:
             text_guidance = text_guidance.gather(1, kept[:, :, None].expand(-1, -1, text_guidance.shape[-1]))
         views = None if turns == self.rotations else [self.rotations.index(turn) for turn in turns]
         phi = self.cost_embedding(cost, views=views, chunk=self.class_chunk)  # eq. 4
@@ -151,6 +157,14 @@ class AerOSeg(VisionLanguageModel):
             for project, features, scale in zip(self.decoder_guidance, (second, first), (2, 4), strict=True)
         ]
         return Refined(cost, phi, decoder_guidance, third, dense), kept
+
+    def _cost(self, ensemble: Tensor, text: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Eq. 3 [B, R*P, N, H, W]; above ``max_classes`` rows that of the best matching K, and which they are [B, K]."""
+        cost = cost_volume(ensemble, text)
+        if not self.max_classes or cost.shape[2] <= self.max_classes:
+            return cost, None
+        kept = best_matching(cost, self.max_classes)
+        return cost.gather(2, kept[:, None, :, None, None].expand(-1, cost.shape[1], -1, *cost.shape[-2:])), kept
 
     def _encode(self, views: Tensor) -> tuple[Tensor, ...]:
         features = self.vision_language.image(views)

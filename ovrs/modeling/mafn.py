@@ -7,7 +7,7 @@ does otherwise, docs/decisions.md says what was decided.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,12 @@ class MAFN(SegmentationModel[TextTokens]):
     """
 
     reads_sentences = True
+    stages: ClassVar = {
+        "image_encoder": ("image_encoder.embed", "image_encoder.stage"),
+        "guidance": ("guidance.forward",),
+        "spatial": ("fusions.*.forward", "cross_scale.forward"),
+        "decoder": ("decoder.forward",),
+    }
 
     @configurable
     def __init__(

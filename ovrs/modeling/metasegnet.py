@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -93,6 +93,14 @@ class MetaSegNet(SegmentationModel[SceneText]):
     Raises:
         ConfigError: a fixed size that is no multiple of what sides are padded to, or a convolution whose classes nobody names.
     """
+
+    stages: ClassVar = {
+        "text": ("text_encoder.forward",),
+        "image_encoder": ("image_encoder.forward",),
+        "spatial": ("projections.forward", "alignment.forward", "prior.forward"),
+        "class": ("words.forward", "classifier.forward"),
+        "decoder": ("pyramid.forward", "head.forward"),
+    }
 
     @configurable
     def __init__(

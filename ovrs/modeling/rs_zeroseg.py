@@ -7,7 +7,7 @@ decided stands in docs/decisions.md.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
@@ -47,6 +47,13 @@ class RSZeroSeg(VisionLanguageModel):
     Raises:
         ConfigError: an unknown ``align_loss``, or a weight of it without a projection or the reverse.
     """
+
+    stages: ClassVar = {
+        "image_encoder": ("vision_language.image",),
+        "guidance": ("guidance_encoder.forward",),
+        "spatial": ("fusion.forward", "multi_scale.forward"),
+        "decoder": ("head.forward",),
+    }
 
     @configurable
     def __init__(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,8 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
     """
 
     scores_per_patch = 4  # side of the square of scores that one patch becomes
+    # What a pass consists of, for ovrs.modeling.stages: the methods of each stage by their path, where * is every part.
+    stages: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     reads_sentences = False  # whether it learns from sentences, with 0.5 as the border of what they say
     reads_descriptions = False  # whether what is said of the whole scene (Vocabulary.description) changes its answer
     reads_class_descriptions = False  # the same of what is said of each class (Vocabulary.class_descriptions)

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -81,6 +81,15 @@ class TSMNet(SegmentationModel[SceneText]):
     Raises:
         ConfigError: a convolution whose classes nobody names.
     """
+
+    stages: ClassVar = {
+        "text": ("_describe",),
+        "image_encoder": ("towers.forward",),
+        "cost_volume": ("_objects",),
+        "spatial": ("scene_fusion.*.forward",),
+        "class": ("context_decoder.forward", "classifier.forward"),
+        "decoder": ("pyramid.forward", "head.forward"),
+    }
 
     @configurable
     def __init__(
