@@ -9,8 +9,16 @@ from torch import Tensor
 from ovrs.modeling.precision import without_autocast
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-    """softmax(q k' / sqrt(d) + mask) v for [B, heads, L, d]; ``mask`` is added and may broadcast.
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(scale q k' + mask) v for [B, heads, L, d]; ``mask`` is added and may broadcast; None scales by 1 / sqrt(d).
 
     On a CPU the fused kernel's backward pass in half precision is some five times slower than in single precision for the
     short sequences of windows, so where gradients are wanted there, single precision it is.
@@ -21,4 +29,4 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = N
     if mask is not None:
         mask = mask.to(query.dtype)
     with without_autocast(query.device.type):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal).to(dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal, scale=scale).to(dtype)

@@ -66,9 +66,10 @@ def test_sam_at_its_native_size_is_segment_anything_s_block_by_block(sam):
     neck = theirs(image)
     for hook in hooks:
         hook.remove()
-    found = ours(image)
-    assert torch.equal(found["neck"], neck)
-    assert all(torch.equal(found[n], tokens.permute(0, 3, 1, 2)) for n, tokens in enumerate(blocks, start=1))
+    found = ours(image)  # other sums in another order: ovrs/modeling/encoders/sam_attention.py
+    agrees(found["neck"], neck, 1e-5)
+    for number, tokens in enumerate(blocks, start=1):
+        agrees(found[number], tokens.permute(0, 3, 1, 2), 1e-5)
 
 
 @pytest.mark.parametrize("height, width", [(6, 6), (5, 7), (9, 3)])

@@ -13,6 +13,7 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.backbones import build_backbone, read_levels
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder, Layer, TrainMode
 from ovrs.modeling.encoders.positions import resize_grid
+from ovrs.modeling.encoders.sam_attention import sam_block
 from ovrs.modeling.encoders.vit_guidance import build_vit, is_plain
 from ovrs.modeling.sizes import same_size
 
@@ -59,7 +60,7 @@ class SamGuidance(GuidanceEncoder):
         found: dict[Layer, Tensor] = {}
         deepest = len(self.encoder.blocks) if "neck" in self.layers else max(n for n in self.layers if isinstance(n, int))
         for number, block in enumerate(self.encoder.blocks[:deepest], start=1):
-            tokens = block(tokens)
+            tokens = sam_block(block, tokens)
             if number in self.layers:
                 found[number] = tokens.permute(0, 3, 1, 2)
         if "neck" in self.layers:
