@@ -212,7 +212,7 @@ def segment_on_cluster(args: argparse.Namespace, sources: Sequence[Source], job:
     from ovrs.inference.progress import Bars
 
     failed = 0
-    spec = ModelSpec(args.config_file, args.weights, tuple(args.opts), args.device)
+    spec = ModelSpec(args.config_file, args.weights, tuple(args.opts), args.device, args.quality)
     with Bars(len(sources)) as bars:
         for record in segment_on_ray(spec, sources, job, gpus=args.gpus_per_worker):
             failed += record.status == "failed"

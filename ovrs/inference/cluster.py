@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovrs.errors import InputError, OvrsError
 from ovrs.inference.batch import Job, Record, record_path, segment_scene
+from ovrs.inference.quality import QualityName
 from ovrs.inference.sources import Source
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ class ModelSpec:
     weights: str | None = None
     options: tuple[str, ...] = ()
     device: str | None = None
+    quality: QualityName = "best"
 
     def load(self) -> Segmenter:
         """The segmenter, built once a process."""
         if self not in _LOADED:
             from ovrs.inference.segmenter import Segmenter
 
-            _LOADED[self] = Segmenter.from_config(self.config_file, self.weights, list(self.options), self.device)
+            _LOADED[self] = Segmenter.from_config(self.config_file, self.weights, list(self.options), self.device, self.quality)
         return _LOADED[self]
 
 

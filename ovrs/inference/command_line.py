@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovrs.inference.quality import QUALITIES
+
 if TYPE_CHECKING:
     from ovrs.inference.segmenter import Segmenter
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Add ``--config-file``, ``--weights``, ``--device`` and ``--opts``; returns their group."""
+    """Add ``--config-file``, ``--weights``, ``--device``, ``--quality`` and ``--opts``; returns their group."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "--config-file",
@@ -29,6 +31,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         help="weights (default: MODEL.WEIGHTS of the configuration); 'random' tries the path without any",
     )
     model.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    model.add_argument(
+        "--quality",
+        choices=QUALITIES,
+        default="best",
+        help="leave out work, and change the map: docs/quality.md (default: %(default)s)",
+    )
     model.add_argument(
         "--opts",
         nargs=argparse.REMAINDER,
@@ -50,7 +58,7 @@ def load_segmenter(args: argparse.Namespace) -> Segmenter:
 
     if args.weights == "random":
         print("warning: --weights random: the map will mean nothing; only the path to it is tried", file=sys.stderr)
-    return Segmenter.from_config(args.config_file, args.weights, args.opts, args.device)
+    return Segmenter.from_config(args.config_file, args.weights, args.opts, args.device, args.quality)
 
 
 def whole_number(text: str) -> int:

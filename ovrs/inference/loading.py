@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 
 import ovrs.modeling.systems  # noqa: F401 - registers them
@@ -14,11 +16,14 @@ from ovrs.config_places import place_keys
 from ovrs.inference.devices import choose_device
 from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.inference.prompt_policy import build_prompt_policy
+from ovrs.inference.quality import in_words, lowered
 from ovrs.inference.tile_models import SystemTiles
+
+logger = logging.getLogger(__name__)
 
 
 def load_system(
-    config_file: str, weights: str | None, options: Sequence[Any], device: str | None
+    config_file: str, weights: str | None, options: Sequence[Any], device: str | None, quality: str = "best"
 ) -> tuple[SystemTiles, tuple[tuple[str, str], ...]]:
     """Build and load what :meth:`ovrs.Segmenter.from_config` is asked for.
 
@@ -26,11 +31,15 @@ def load_system(
         The model, which knows what it was told of places in training, and what it is, for the tags of its maps.
 
     Raises:
-        ConfigError: an unknown configuration, key or device.
+        ConfigError: an unknown configuration, key, device or quality.
         WeightsError: no weights are named, or they are missing or do not fit the model.
     """
     cfg = load_config(config_file, options).clone()
+    less = lowered(cfg, quality, options[::2])
+    if not less and quality != "best":
+        logger.warning("hint: quality %s leaves out nothing of what %s does; its maps are those of best", quality, config_file)
     cfg.defrost()
+    cfg.merge_from_list([item for pair in less.items() for item in pair])
     cfg.MODEL.DEVICE = choose_device(device, cfg.MODEL.DEVICE)
     weights = find_weights(cfg.MODEL.WEIGHTS if weights is None else weights)
     cfg.freeze()
@@ -42,5 +51,16 @@ def load_system(
         load_weights(model, weights)
         warn_of_contradictions(cfg, weights)
     model.eval()
-    facts = (("MODEL", cfg.MODEL.META_ARCHITECTURE), ("CONFIG", str(config_file)), ("WEIGHTS", Path(weights).name))
-    return SystemTiles(model, policy=build_prompt_policy(place_keys(cfg))), facts
+    facts = (
+        ("MODEL", cfg.MODEL.META_ARCHITECTURE),
+        ("CONFIG", str(config_file)),
+        ("WEIGHTS", Path(weights).name),
+        ("QUALITY", in_words(quality, less)),
+    )
+    return SystemTiles(model, policy=build_prompt_policy(place_keys(cfg)), settings=_settings(cfg)), facts
+
+
+def _settings(cfg: CfgNode) -> str:
+    """All that scores may depend on beside the weights."""
+    passing = ("DEVICE", "WEIGHTS")
+    return repr(({key: value for key, value in cfg.MODEL.items() if key not in passing}, cfg.TEST))

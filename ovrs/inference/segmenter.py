@@ -27,6 +27,7 @@ from ovrs.inference.maps import Digest, FileMaps, UnitMaps
 from ovrs.inference.opening import open_scene
 from ovrs.inference.paired_scene import PairedScene, beside
 from ovrs.inference.partner import SarInput, open_partner
+from ovrs.inference.quality import QualityName
 from ovrs.inference.rasters import ImageInput
 from ovrs.inference.reading import ReadOptions
 from ovrs.inference.sar_options import Modalities
@@ -73,7 +74,12 @@ class Segmenter:
 
     @classmethod
     def from_config(
-        cls, config_file: str = "mini", weights: str | None = None, options: Sequence[Any] = (), device: str | None = None
+        cls,
+        config_file: str = "mini",
+        weights: str | None = None,
+        options: Sequence[Any] = (),
+        device: str | None = None,
+        quality: QualityName = "best",
     ) -> Segmenter:
         """Build the model of a configuration and load its weights.
 
@@ -82,12 +88,14 @@ class Segmenter:
             weights: a weights file; None takes ``MODEL.WEIGHTS``, ``"random"`` leaves the model untrained.
             options: alternating configuration keys and values.
             device: ``"cpu"``, ``"cuda:1"``, ...; None takes ``MODEL.DEVICE`` where it works here, else the best there is.
+            quality: ``"fast"`` and ``"balanced"`` leave out work, and so change the map; what ``options`` set stays
+                (docs/quality.md).
 
         Raises:
-            ConfigError: an unknown configuration, key or device.
+            ConfigError: an unknown configuration, key, device or quality.
             WeightsError: no weights are named, or they are missing or do not fit the model.
         """
-        return cls(*load_system(config_file, weights, options, device))
+        return cls(*load_system(config_file, weights, options, device, quality))
 
     def segment(
         self,

@@ -43,13 +43,17 @@ class TileModel(Protocol):
 class SystemTiles:
     """A system of ``ovrs.modeling`` that is built, loaded and in evaluation mode, as a :class:`TileModel`."""
 
-    def __init__(self, model: SegmentationModel, batch: int | None = None, policy: PromptPolicy | None = None) -> None:
+    def __init__(
+        self, model: SegmentationModel, batch: int | None = None, policy: PromptPolicy | None = None, settings: str = ""
+    ) -> None:
         """``batch``: tiles read together; None takes one on a CPU and eight elsewhere. ``policy``: what the model was told of
-        places in training; None is a prompt about what is asked for, from the bank that comes along.
+        places in training; None is a prompt about what is asked for, from the bank that comes along. ``settings``: what scores
+        depend on beside weights; interrupted work is gone on with where both are the same.
         """
         patch = model.size_divisor
         side = model.fixed_size or max(model.inference.tile // patch, 1) * patch
         self.model = model
+        self.settings = settings
         self.squeezes = bool(model.fixed_size)
         self.reads_sentences = model.reads_sentences
         self.reads_descriptions = model.reads_descriptions
@@ -78,8 +82,8 @@ class SystemTiles:
             return resize(scores, (cells[0], cells[1]))
 
     def identity(self) -> str:
-        """sha256 of the weights."""
-        digest = hashlib.sha256()
+        """sha256 of settings and weights."""
+        digest = hashlib.sha256(self.settings.encode())
         for name, value in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(

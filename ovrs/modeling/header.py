@@ -124,7 +124,7 @@ def _read(architecture: str) -> dict[str, Any]:
 def _unused(ours: Mapping[str, Any]) -> tuple[str, ...]:
     """Prefixes of keys that this configuration does not read, or that are a choice of evaluation."""
     system = str(ours.get("META_ARCHITECTURE"))
-    unused = [*UNREAD.get(system, ()), "REFINEMENT.POOLING_"]
+    unused = [*UNREAD.get(system, ()), "REFINEMENT.POOLING_", "MAX_CLASSES"]
     if system == "MAFN":
         unused += _unused_by_mafn(ours)
     elif system == "MetaSegNet" and ours.get("METASEGNET.IMAGE") == "backbone":
