@@ -49,7 +49,7 @@ class ClassRefinement(nn.Module):
             pooling: attention runs on averages over squares of this many patches.
             chunk: classes computed at a time outside the sums over classes.
         """
-        refined = phi if pooling == 1 else map_classes(lambda part: _pool(part, pooling), phi, chunk)
+        refined = phi if pooling == 1 else map_classes(lambda part: pool_patches(part, pooling), phi, chunk)
         text = text[:, :, None, None]
         extra = max(self.padding - phi.shape[1], 0)
         if extra and not self.fold:
@@ -58,7 +58,7 @@ class ClassRefinement(nn.Module):
         refined = self._attend(refined, text, extra, chunk)[:, : phi.shape[1]]
         refined = map_classes(lambda part: part + self.mlp(self.norm2(part)), refined, chunk)
         if pooling != 1:
-            refined = map_classes(lambda part: _unpool(part, phi.shape[2:4]), refined, chunk)
+            refined = map_classes(lambda part: unpool_patches(part, phi.shape[2:4]), refined, chunk)
         return phi + refined
 
     def _pad(self, x: Tensor, text: Tensor, extra: int) -> tuple[Tensor, Tensor]:
@@ -118,13 +118,13 @@ class ClassRefinement(nn.Module):
         return (slice(start, start + step) for start in range(0, classes, step))
 
 
-def _pool(x: Tensor, size: int) -> Tensor:
+def pool_patches(x: Tensor, size: int) -> Tensor:
     """Averages over size x size patches of [B, N, H, W, C]; what a border leaves over is averaged as it is."""
     pooled = F.avg_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), size, ceil_mode=True)
     return pooled.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
 
-def _unpool(x: Tensor, size: torch.Size) -> Tensor:
+def unpool_patches(x: Tensor, size: torch.Size) -> Tensor:
     """Bilinear back to ``size`` with aligned corners, as CAT-Seg does."""
     if x.shape[2:4] == size:
         return x

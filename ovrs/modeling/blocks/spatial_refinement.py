@@ -49,8 +49,11 @@ class GuidedWindowAttention(nn.Module):
         query, key = (self._project(layer, x, guidance) for layer in (self.q, self.k))
         parts = self._partition(torch.cat([query, key, self.v(x)], dim=-1), windows, shifts)
         mask = self._mask(height, width, windows, shifts, x.device)
-        mixed = attend(*parts, mask=mask)
+        mixed = self._attend(*parts, mask)
         return self.proj(self._merge(mixed, x.shape, windows, shifts))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        return attend(query, key, value, mask=mask)
 
     def _window(self, length: int) -> int:
         return self.window if known(length >= self.window) else length

@@ -45,6 +45,8 @@ class SamGuidance(GuidanceEncoder):
         self.channels = {layer: encoder.neck[0].out_channels if layer == "neck" else width for layer in layers}
         self.stride = encoder.patch_embed.proj.stride[0]
 
+    read_block = staticmethod(sam_block)
+
     def unused_parameters(self) -> tuple[str, ...]:
         """Blocks above the deepest layer asked for, and the neck unless it is one."""
         if "neck" in self.layers:
@@ -60,7 +62,7 @@ class SamGuidance(GuidanceEncoder):
         found: dict[Layer, Tensor] = {}
         deepest = len(self.encoder.blocks) if "neck" in self.layers else max(n for n in self.layers if isinstance(n, int))
         for number, block in enumerate(self.encoder.blocks[:deepest], start=1):
-            tokens = sam_block(block, tokens)
+            tokens = self.read_block(block, tokens)
             if number in self.layers:
                 found[number] = tokens.permute(0, 3, 1, 2)
         if "neck" in self.layers:
