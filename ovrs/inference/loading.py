@@ -51,6 +51,7 @@ def load_system(
         load_weights(model, weights)
         warn_of_contradictions(cfg, weights)
     model.eval()
+    model.round_encoders()
     facts = (
         ("MODEL", cfg.MODEL.META_ARCHITECTURE),
         ("CONFIG", str(config_file)),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.batches import stack_batch
+from ovrs.modeling.encoders.rounding import round_weights
 from ovrs.modeling.name_scores import rows_to_names
 from ovrs.modeling.precision import without_autocast
 from ovrs.modeling.windows import InferenceSettings, catseg_scores, pad_to_multiple, resize, sliding_scores
@@ -131,6 +132,17 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    @property
+    def dense_encoders(self) -> tuple[nn.Module, ...]:
+        """Encoders of images that run under the autocast of :attr:`precision`, all of them, and nowhere else."""
+        return ()
+
+    def round_encoders(self) -> None:
+        """For a model that no longer learns: keep its encoders' weights in the precision that they are multiplied in."""
+        if (dtype := PRECISIONS[self.precision]) is not None:
+            for encoder in self.dense_encoders:
+                round_weights(encoder, dtype)
 
     # ------------------------------------------------------------------- text
 

@@ -49,6 +49,12 @@ class VisionLanguageModel(SegmentationModel[Tensor]):
         """The encoder's."""
         return self.vision_language.text_tower
 
+    @property
+    def dense_encoders(self) -> tuple[nn.Module, ...]:
+        """The image tower, and the guidance encoder where there is one."""
+        guidance = getattr(self, "guidance_encoder", None)
+        return (self.vision_language.visual,) if guidance is None else (self.vision_language.visual, guidance)
+
     def encode_text(self, prompts: list[list[str]]) -> Tensor:
         """Embeddings [N, P, C]."""
         return self.vision_language.text(prompts).float()
