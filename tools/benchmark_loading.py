@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ovrs.modeling.checkpoints import load_vision_language
 from ovrs.modeling.encoders.guidance import build_guidance
-from ovrs.modeling.encoders.vision_language import build_open_clip
+from ovrs.modeling.encoders.open_clip_models import build_open_clip
 from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.pretrained import load_guidance
 

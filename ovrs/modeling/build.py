@@ -22,8 +22,9 @@ from ovrs.modeling.encoders.backbones import BackboneStem
 from ovrs.modeling.encoders.guidance import build_guidance
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
+from ovrs.modeling.encoders.small import build_small, build_small_tower
 from ovrs.modeling.encoders.tower_guidance import TowerGuidance
-from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small, build_small_tower
+from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 from ovrs.modeling.fitting import parameters_on_meta
 from ovrs.modeling.losses import Ignored, Reduction
 from ovrs.modeling.pretrained import IMAGENET, load_backbone, load_guidance
@@ -75,6 +76,9 @@ def build_vision_language(cfg: CfgNode) -> VisionLanguageEncoder:
     if keys.NAME == "small":
         encoder = build_small(**_small_sizes(cfg), taps=taps, train=keys.TRAIN)
     else:
+        # Imported where it is asked for: open_clip and transformers take longer to import than a small model to answer.
+        from ovrs.modeling.encoders.open_clip_models import build_open_clip
+
         beside_weights = str(Path(weights).parent) if weights else ""
         # Where a file gives every value, nothing is initialised: the parameters have no memory until it is read.
         with torch.device("meta") if weights else nullcontext():

@@ -9,7 +9,6 @@ from detectron2.config import CfgNode
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.build import encoder_weights
-from ovrs.modeling.encoders.bert import build_bert
 from ovrs.modeling.encoders.minilm import MiniLmTokens
 from ovrs.modeling.encoders.swin import SwinStages, build_small_swin, build_swin
 from ovrs.modeling.encoders.text_tokens import TextEncoder
@@ -73,4 +72,6 @@ def build_text_encoder(cfg: CfgNode) -> TextEncoder:
         )
     folder = Path(keys.WEIGHTS)
     path = folder if folder.is_dir() else configured_weights(keys.WEIGHTS, part="text", architecture=keys.NAME)
+    from ovrs.modeling.encoders.bert import build_bert  # as in build_vision_language
+
     return build_bert(path, weights=not cfg.MODEL.WEIGHTS, max_tokens=keys.MAX_TOKENS, train=keys.TRAIN)

@@ -11,7 +11,7 @@ from ovrs.config import load_config
 from ovrs.engine.optimizer import parameter_groups
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.encoders.backbones import BackboneStem, build_backbone, read_levels
-from ovrs.modeling.encoders.vision_language import build_small
+from ovrs.modeling.encoders.small import build_small
 from ovrs.modeling.pretrained import IMAGENET, imagenet_weights, load_backbone
 
 LITE = "tf_efficientnet_lite0"

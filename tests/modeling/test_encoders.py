@@ -11,8 +11,10 @@ from parts import HashedText, tiny_sam, tiny_vision_language
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.guidance import SAM_SIZES, build_guidance, build_sam_encoder
+from ovrs.modeling.encoders.open_clip_models import build_open_clip
+from ovrs.modeling.encoders.small import build_small
 from ovrs.modeling.encoders.text import ClipText
-from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder, build_open_clip, build_small
+from ovrs.modeling.encoders.vision_language import VisionLanguageEncoder
 
 
 def close(a, b, tolerance=1e-5):

@@ -9,7 +9,7 @@ from torch import nn
 
 from ovrs.errors import WeightsError
 from ovrs.modeling.checkpoints import load_vision_language
-from ovrs.modeling.encoders.vision_language import from_open_clip
+from ovrs.modeling.encoders.open_clip_models import from_open_clip
 from ovrs.modeling.weights_files import read_state_dict
 
 SIZES = {

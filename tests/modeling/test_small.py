@@ -12,8 +12,8 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.checkpoints import load_vision_language, load_weights
 from ovrs.modeling.dense_alignment import DenseAlignment
 from ovrs.modeling.encoders.backbones import convolutional_stem
+from ovrs.modeling.encoders.small import build_small
 from ovrs.modeling.encoders.text import SentenceEncoder
-from ovrs.modeling.encoders.vision_language import build_small
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.weights_files import write_state_dict
 from ovrs.vocabulary import Vocabulary

@@ -8,8 +8,8 @@ from ovrs.config import load_config
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.build import build_guidance_encoder
 from ovrs.modeling.encoders.backbones import read_levels
+from ovrs.modeling.encoders.small import build_small, build_small_tower
 from ovrs.modeling.encoders.tower_guidance import TowerGuidance
-from ovrs.modeling.encoders.vision_language import build_small, build_small_tower
 from ovrs.modeling.pretrained import load_guidance
 from ovrs.modeling.weights_files import write_state_dict
 

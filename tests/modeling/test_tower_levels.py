@@ -7,8 +7,8 @@ import torch
 
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.backbones import read_levels
+from ovrs.modeling.encoders.small import build_small_tower
 from ovrs.modeling.encoders.tower_levels import TowerLevels
-from ovrs.modeling.encoders.vision_language import build_small_tower
 
 SIZES = {"image_size": 64, "patch": 16, "width": 48, "layers": 3, "heads": 2, "dim": 32}
 STEM = "timm:tf_efficientnet_lite0"

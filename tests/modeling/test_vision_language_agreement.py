@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from vision_language_families import FAMILIES, PATCH, SIGLIP_WORDS
 
 from ovrs.modeling.checkpoints import load_vision_language
-from ovrs.modeling.encoders.vision_language import from_open_clip
+from ovrs.modeling.encoders.open_clip_models import from_open_clip
 
 SIZES = [(32, 32), (48, 48), (24, 56)]  # native, larger, rectangular
 

@@ -14,8 +14,8 @@ from ovrs.config import load_config
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.build import build_vision_language
 from ovrs.modeling.checkpoints import load_vision_language
+from ovrs.modeling.encoders.open_clip_models import build_open_clip, from_open_clip
 from ovrs.modeling.encoders.published_names import vision_language_state
-from ovrs.modeling.encoders.vision_language import build_open_clip, from_open_clip
 from ovrs.modeling.fitting import load_state_dict
 
 

@@ -6,9 +6,9 @@ The last block attends to nothing, so that its output still knows where it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
@@ -17,7 +17,7 @@ from ovrs.modeling.encoders.image_tower import ImageFeatures, ImageTower, read_b
 
 
 class ClipImage(ImageTower):
-    """A plain vision transformer taken out of an open_clip model; parameter names are CLIP's own.
+    """A plain vision transformer taken out of an open_clip model, or a small one; parameter names are CLIP's own.
 
     ``pooled`` is the class token's embedding along the attention-free last block, which is not CLIP's global embedding.
 
@@ -25,7 +25,7 @@ class ClipImage(ImageTower):
         ConfigError: the image's embedding is not its class token's, or attention is not the plain one.
     """
 
-    def __init__(self, visual: VisionTransformer) -> None:
+    def __init__(self, visual: Any) -> None:
         blocks = visual.transformer.resblocks
         if visual.attn_pool is not None or visual.pool_type != "tok":
             raise ConfigError("the dense path of CLIP goes along its class token, and this image tower pools otherwise")
@@ -50,7 +50,7 @@ class ClipImage(ImageTower):
     @property
     def quick_gelu(self) -> bool:
         """Whether the activation is OpenAI's ``x * sigmoid(1.702 x)``; no file of weights says so."""
-        return isinstance(self.transformer.resblocks[0].mlp.gelu, QuickGELU)
+        return type(self.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"  # of open_clip
 
     def forward(self, x: Tensor, taps: Sequence[int] = ()) -> ImageFeatures:
         """See :class:`ImageTower`."""

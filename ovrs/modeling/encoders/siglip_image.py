@@ -10,10 +10,9 @@ no new weights. How good such maps are was not measured here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from open_clip.timm_model import TimmModel
 from timm.layers import AttentionPoolLatent
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -21,6 +20,9 @@ from torch import Tensor, nn
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.attention import SplitAttention
 from ovrs.modeling.encoders.image_tower import ImageFeatures, ImageTower, read_blocks, to_map
+
+if TYPE_CHECKING:
+    from open_clip.timm_model import TimmModel
 
 
 class SiglipImage(ImageTower):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.encoders.attention import residual_block, split_attentions
+
+if TYPE_CHECKING:
+    from open_clip.transformer import TextTransformer
 
 NEEDED = ("tokenizer.json", "tokenizer_config.json")
 

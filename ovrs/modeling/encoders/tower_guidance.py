@@ -17,7 +17,7 @@ class TowerGuidance(GuidanceEncoder):
     """Levels of the backbone under a small image tower, and the tower's dense embeddings, in one pass.
 
     Args:
-        tower: of :func:`~ovrs.modeling.encoders.vision_language.build_small_tower`, on a backbone of timm.
+        tower: of :func:`~ovrs.modeling.encoders.small.build_small_tower`, on a backbone of timm.
         layers: levels of the backbone from 0, the finest, down to the one that the tower stands on; or "dense".
 
     Raises:

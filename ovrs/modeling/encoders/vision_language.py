@@ -1,27 +1,20 @@
 """The vision-language encoder: dense image embeddings and text embeddings in one space (AerOSeg eqs. 1 and 2).
 
-CLIP and SigLIP of open_clip, or small models of the same classes; what is an image tower's own stands in its file.
+CLIP and SigLIP of open_clip (open_clip_models.py), or small models of the same classes (small.py); what is an image tower's own
+stands in its file.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, cast, get_args
+from collections.abc import Sequence
+from typing import Literal, Protocol, cast, get_args
 
-import open_clip
 import torch
-from open_clip.timm_model import TimmModel
-from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.encoders.backbones import BackboneStem, convolutional_stem
-from ovrs.modeling.encoders.clip_image import ClipImage
 from ovrs.modeling.encoders.image_tower import ImageFeatures, ImageTower
-from ovrs.modeling.encoders.siglip_image import SiglipImage
-from ovrs.modeling.encoders.siglip_text import FolderTokenizer, SiglipText
-from ovrs.modeling.encoders.text import ClipText, SentenceText
 
 TrainMode = Literal["freeze", "attention", "image", "full"]
 
@@ -115,106 +108,3 @@ class VisionLanguageEncoder(nn.Module):
             # The projection behind a frozen sentence encoder is all the language that a small model can learn.
             chosen = chosen or (train == "attention" and name.startswith("text_tower.projection."))
             parameter.requires_grad_(chosen and name not in outside and name != "logit_scale")
-
-
-def build_open_clip(
-    name: str, *, taps: Sequence[int] = (), train: TrainMode = "attention", tokenizer: str = ""
-) -> VisionLanguageEncoder:
-    """A CLIP or SigLIP of open_clip's list by architecture name, random weights; checkpoints are read by
-    ``ovrs.modeling.checkpoints``.
-
-    Args:
-        tokenizer: the folder of SigLIP's tokenizer, wanted when the first text is read; CLIP's comes with open_clip.
-
-    Raises:
-        ConfigError: open_clip has no such architecture, or it has no dense path that ovrs reads.
-    """
-    if name not in open_clip.list_models():
-        raise ConfigError(f"open_clip knows no architecture {name!r}; open_clip.list_models() names them")
-    # open_clip moves what it built to a device, the CPU unless told: that of a surrounding `with torch.device` counts here too.
-    device = torch.get_default_device()
-    config = open_clip.get_model_config(name)["text_cfg"]
-    if "hf_model_name" in config:
-        raise ConfigError(f"{name}: a text tower of Hugging Face's; ovrs reads those of CLIP and SigLIP")
-    model = open_clip.create_model(name, device=device, pretrained=None, pretrained_image=False, pretrained_hf=False)
-    try:
-        return from_open_clip(model, _tokenizer(name, config, tokenizer), taps=taps, train=train)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from error
-
-
-def from_open_clip(
-    model: Any, tokenizer: Any, *, taps: Sequence[int] = (), train: TrainMode = "freeze"
-) -> VisionLanguageEncoder:
-    """The towers of an open_clip model, which is used up.
-
-    Args:
-        tokenizer: a list of strings to token numbers [N, L].
-
-    Raises:
-        ConfigError: neither CLIP's vision transformer nor SigLIP's.
-    """
-    if isinstance(model.visual, VisionTransformer):
-        return VisionLanguageEncoder(visual=ClipImage(model.visual), text=ClipText(model, tokenizer), taps=taps, train=train)
-    if isinstance(model.visual, TimmModel):
-        siglip = SiglipImage(model.visual)
-        return VisionLanguageEncoder(visual=siglip, text=SiglipText(model.text, tokenizer), taps=taps, train=train)
-    kind = type(model.visual).__name__
-    raise ConfigError(f"only plain CLIP vision transformers and SigLIP's have the dense path that ovrs reads, not {kind}")
-
-
-def _tokenizer(name: str, text: Mapping[str, Any], folder: str) -> Any:
-    if "hf_tokenizer_name" not in text:
-        return open_clip.get_tokenizer(name)
-    clean = text.get("tokenizer_kwargs", {}).get("clean", "whitespace")
-    sizes = {"vocabulary": text["vocab_size"], "context_length": text["context_length"]}
-    return FolderTokenizer(folder, published=text["hf_tokenizer_name"], clean=clean, **sizes)
-
-
-def build_small(
-    *,
-    image_size: int,
-    patch: int,
-    width: int,
-    layers: int,
-    heads: int,
-    dim: int,
-    stem: str = "convolutions",
-    taps: Sequence[int] = (),
-    train: TrainMode = "full",
-) -> VisionLanguageEncoder:
-    """A small vision transformer (:func:`build_small_tower`) beside a frozen sentence encoder: what the mini models see and
-    read with.
-    """
-    tower = build_small_tower(image_size=image_size, patch=patch, width=width, layers=layers, heads=heads, dim=dim, stem=stem)
-    encoder = VisionLanguageEncoder(visual=tower, text=SentenceText(dim), taps=taps, train=train)
-    # In the dense last block every token starts from the class token. With the usual small initial values all patches would
-    # say the same at first (4 % of their variance is their own, 27 % with these), and learning would wait for that.
-    attention = tower.transformer.resblocks[-1].attn
-    nn.init.orthogonal_(attention.v_proj_weight)
-    nn.init.orthogonal_(attention.out_proj.weight, gain=2.0)
-    return encoder
-
-
-def build_small_tower(
-    *, image_size: int, patch: int, width: int, layers: int, heads: int, dim: int, stem: str = "convolutions"
-) -> ClipImage:
-    """A small vision transformer, random weights.
-
-    Its patches are embedded by ``stem``: a few strided ``convolutions``, with which a vision transformer trained from nothing
-    learns far sooner than with one large patch (Xiao et al., Early Convolutions Help Transformers See Better, 2021), or
-    ``timm:<model>``, a backbone that may come pre-trained.
-
-    Raises:
-        ConfigError: another stem, or one that has no stride of a patch.
-    """
-    visual = VisionTransformer(
-        image_size=image_size, patch_size=patch, width=width, layers=layers, heads=heads, mlp_ratio=4.0, output_dim=dim
-    )
-    if stem.startswith("timm:"):
-        visual.conv1 = BackboneStem(stem.removeprefix("timm:"), width, patch)
-    elif stem == "convolutions":
-        visual.conv1 = convolutional_stem(width, patch)
-    else:
-        raise ConfigError(f"MODEL.VISION_LANGUAGE.SMALL.STEM is {stem!r}; choose convolutions or timm:<model>")
-    return ClipImage(visual)
