@@ -100,10 +100,8 @@ def check(source: Mapping[str, Tensor], state: Mapping[str, Tensor], layout: str
 
 def start(source: Mapping[str, Tensor], args: argparse.Namespace) -> dict[str, Tensor]:
     """Write a complete start of the configured system, and print what comes from where."""
-    from detectron2.modeling import build_model
-
-    import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
     from ovrs.config import load_config
+    from ovrs.modeling.registry import build_model
 
     cfg = load_config(args.for_config, [*args.opts, "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""])
     torch.manual_seed(args.seed)

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detectron2.modeling import build_model
-
 import ovrs
 from ovrs.config import load_config
 from ovrs.errors import ConfigError, OutputError, OvrsError
@@ -23,6 +21,7 @@ from ovrs.inference.exporting import SUFFIXES, trace, write
 from ovrs.inference.fixed_vocabulary import FixedVocabulary
 from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.modeling.checkpoints import load_weights
+from ovrs.modeling.registry import build_model
 from ovrs.modeling.vision_language_model import VisionLanguageModel
 from ovrs.vocabulary import Vocabulary
 

@@ -14,14 +14,12 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase, SimpleTrainer, TrainerBase, hooks
 from detectron2.evaluation import DatasetEvaluator
-from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.data.loaders import Batch, build_test_loader, build_train_loader, dataset_dicts
 from ovrs.engine.batch_norm import share_batch_norms
 from ovrs.engine.best_weights import BestWeights
@@ -39,6 +37,7 @@ from ovrs.engine.stopping import StopOnSignal
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.guidance_cache import CachedGuidance
 from ovrs.modeling.header import warn_of_contradictions
+from ovrs.modeling.registry import build_model
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.modeling import build_model
 
-import ovrs.modeling.systems  # noqa: F401 - registers them
 from ovrs.config import load_config
 from ovrs.config_places import place_keys
 from ovrs.inference.devices import choose_device
@@ -18,6 +16,7 @@ from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.inference.prompt_policy import build_prompt_policy
 from ovrs.inference.quality import in_words, lowered
 from ovrs.inference.tile_models import SystemTiles
+from ovrs.modeling.registry import build_model
 
 logger = logging.getLogger(__name__)
 
