@@ -119,7 +119,17 @@ class PlainClassRefinement(ClassRefinement):
 
 
 class PlainUpsampling(AttentionAwareUpsampling):
-    """Every class upsampled before their average is taken."""
+    """Every class upsampled before their average is taken, and the guidance repeated for every class."""
+
+    def share(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """The weighted guidance itself."""
+        return self.weigh(x, guidance)
+
+    def stage(self, x: Tensor, shared: Tensor) -> Tensor:
+        """As the base class, of the weighted guidance."""
+        large = self.up(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        guidance = repeat(shared.to(large.dtype), "b g h w -> b n g h w", n=x.shape[1])
+        return self.conv(torch.cat([large, guidance], dim=2).flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def weigh(self, x: Tensor, guidance: Tensor) -> Tensor:
         """As the base class."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovrs.modeling.blocks.classes import map_classes
@@ -43,8 +44,8 @@ class AttentionAwareUpsampling(nn.Module):
 
     def forward(self, x: Tensor, guidance: Tensor, *, chunk: int = 0) -> Tensor:
         """``x`` [B, N, C, H, W] and ``guidance`` [B, G, 2H, 2W] -> [B, N, dim, 2H, 2W]."""
-        weighted = self.weigh(x, guidance).unsqueeze(1)
-        return map_classes(lambda part: self.stage(part, weighted), x, chunk)
+        shared = self.share(x, guidance)
+        return map_classes(lambda part: self.stage(part, shared), x, chunk)
 
     def weigh(self, x: Tensor, guidance: Tensor) -> Tensor:
         """The guidance as the class average of ``x`` weighs it (eqs. 8 to 10), or as it is."""
@@ -56,11 +57,25 @@ class AttentionAwareUpsampling(nn.Module):
         by_place = self.spatial_weight(average.mean(dim=1, keepdim=True))  # eq. 9
         return by_channel * guidance + by_place * guidance + guidance  # eq. 10
 
-    def stage(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """The classes ``x`` [B, N, C, H, W] with guidance already weighted [B, 1, G, 2H, 2W]."""
-        large = self.up(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        guidance = guidance.to(large.dtype).expand(-1, x.shape[1], -1, -1, -1)
-        return self.conv(torch.cat([large, guidance], dim=2).flatten(0, 1)).unflatten(0, x.shape[:2])  # eq. 11
+    def share(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """What the weighted guidance adds to the first convolution of eq. 11 [B, dim, 2H, 2W].
+
+        The convolution of ``[class, guidance]`` is that of the class plus that of the guidance, which is the same for every
+        class and so computed once an image. With channels last, as the classes have them, adding it is half as dear.
+        """
+        weighted = self.weigh(x, guidance).contiguous(memory_format=torch.channels_last)
+        first = cast(nn.Conv2d, self.conv[0])
+        return F.conv2d(weighted, first.weight[:, -weighted.shape[1] :], padding=first.padding)
+
+    def stage(self, x: Tensor, shared: Tensor) -> Tensor:
+        """The classes ``x`` [B, N, C, H, W] with what the guidance adds [B, dim, 2H, 2W] (eq. 11)."""
+        first, *rest = self.conv
+        large = self.up(x.flatten(0, 1))
+        own = F.conv2d(large, first.weight[:, : large.shape[1]], padding=first.padding).unflatten(0, x.shape[:2])
+        large = (own + shared.unsqueeze(1)).flatten(0, 1)
+        for layer in rest:
+            large = layer(large)
+        return large.unflatten(0, x.shape[:2])
 
 
 class UpsamplingDecoder(nn.Module):
@@ -89,8 +104,8 @@ class UpsamplingDecoder(nn.Module):
         first, last = (cast(AttentionAwareUpsampling, stage) for stage in self.stages)
         x = first(phi.permute(0, 1, 4, 2, 3), guidance[0], chunk=chunk)
         # The last stage and the head in one go per chunk: the widest features never stand beside each other.
-        weighted = last.weigh(x, guidance[1]).unsqueeze(1)
-        return map_classes(lambda part: self._logits(last.stage(part, weighted)), x, chunk)
+        shared = last.share(x, guidance[1])
+        return map_classes(lambda part: self._logits(last.stage(part, shared)), x, chunk)
 
     def _logits(self, x: Tensor) -> Tensor:
         return self.head(x.flatten(0, 1)).squeeze(1).unflatten(0, x.shape[:2])
