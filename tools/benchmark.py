@@ -1,36 +1,57 @@
-"""What systems cost for one image: parameters, operations, time by stages and memory.
+r"""What systems cost: time by stages beside what the machine can do at most, memory, parameters and operations.
 
-    python tools/benchmark.py --config-file configs/aeroseg/aeroseg_vitb16_saml.yaml --size 384 --classes 17 --precision bf16
-    python tools/benchmark.py --config-file configs/mini/isaid/{aeroseg,ovrs,catseg}.yaml --size 512 --runs 20 --markdown
+    python tools/benchmark.py
+    python tools/benchmark.py --config-file configs/baselines/{ovrs,catseg}_vitb16.yaml \
+        --classes 5 17 60 150 847 --precision fp32 bf16 --plain --output output/benchmark
+    python tools/benchmark.py --config-file configs/baselines/catseg_vitb16.yaml --mode training text --batch 2 --plain
+    python tools/benchmark.py --compare output/benchmark/benchmark.json
 
-One pass over one square image, text features cached. Each system runs in a process of its own and they take turns, so that
-their ratios are paired; compare ratios within one run rather than seconds between computers. Values of weights change nothing:
-they are random where the configuration names no file. What is printed, a line of JSON for each system:
+Every combination of what is given is measured: configuration, --mode, --size, --batch, --rotations, --classes, --precision. One
+pass is one over square images, its words embedded already. Each setting runs in a process of its own, so that its memory is its
+own; those that are compared (other systems, forms and precisions of the same images and words) take turns, so that their
+ratios are paired, and so do a large product of matrices and a large copy, which are the machine's ceilings. Compare ratios
+rather than seconds between computers. Values of weights change nothing, and are random.
 
-  whole, vision_language, guidance_encoder, head
-                seconds, medians over the counted runs; the head is what is left of the whole after both encoders
-  whole_range   fastest and slowest run
-  to_first      the whole in multiples of the first system's, median over the rounds; to_first_range
-  text_once     seconds to embed the vocabulary
-  peak_gib      peak memory of the process, libraries and model included (peak_gpu_gib: what PyTorch held on the GPU)
-  parameters    all, those that learn (trained), and of both those of the text tower, which runs once a vocabulary
-  gflops        1e9 multiply-adds of the pass as fvcore counts them, text not included: a multiplication and an addition
-                together are one, as in most papers; PyTorch's own counter says twice as much
-  uncounted     operators that have no count, with how often they ran; missed is the share of matrix products among them
+The table, and benchmark.json and table.md in --output, say of each setting:
+
+  seconds       median, fastest and slowest of the counted runs; in the JSON also of every stage
+  to plain      in multiples of its plain form in single precision: what the peers' public code computes (--plain). Ratios are
+                taken round by round, here and below
+  to the first  of the first system in the same turns; to its encoders: of its image and guidance encoders together
+  head a class  what is left of the time after the encoders, for each class
+  ceiling       share of the product of matrices in the same precision: 2 multiply-adds / seconds / what that product did;
+                in the JSON also of every stage, and the share of the copy: bytes that operators read and write, by themselves
+  text, once    seconds to embed the vocabulary for the first time
+  files         seconds to read an image of that size and to write its maps with that many classes
+  peak memory   of the process, libraries and model included (on a GPU: what PyTorch held there)
+  parameters    all, those of the text tower, and those that learn
+  GFLOPs        1e9 multiply-adds of the pass as fvcore counts them, text not included: a multiplication and an addition
+                together are one, as in most papers; PyTorch's own counter says twice as much. In the JSON: uncounted operators,
+                and the share of matrix products missed among them
+
+time_and_memory.png shows both against the number of classes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
-from statistics import median
+from pathlib import Path
 from typing import Any
 
-from ovrs.engine.benchmark import Cost, Setting, measure
+from ovrs.benchmark.picture import draw
+from ovrs.benchmark.processes import measure
+from ovrs.benchmark.report import key, machine, read, report, write
+from ovrs.benchmark.settings import MODES, Setting, groups, product
+from ovrs.benchmark.tables import compared, describe, tables
 from ovrs.errors import OvrsError
+from ovrs.files import written_whole
 
+# One of every system, at the size that runs anywhere.
+DEFAULTS = [f"configs/mini/{name}.yaml" for name in ("aeroseg", "rs_zeroseg", "metasegnet", "tsmnet", "mafn")]
 # Share of the products above which a count is called incomplete.
 _NOTABLE = 0.01
 
@@ -38,83 +59,75 @@ _NOTABLE = 0.01
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", nargs="+", default=["configs/aeroseg/aeroseg_vitb16_saml.yaml"], metavar="FILE")
-    parser.add_argument("--size", type=int, default=384, help="side of the image in pixels")
-    parser.add_argument("--classes", type=int, default=17)
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"])
+    several: dict[str, Any] = {"nargs": "+", "type": int, "metavar": "N"}
+    parser.add_argument("--config-file", nargs="+", default=DEFAULTS, metavar="FILE", help="default: the mini systems")
+    parser.add_argument("--mode", nargs="+", default=["inference"], choices=MODES, help="a pass (default), a step, or words")
+    parser.add_argument("--size", **several, default=[384], help="side of the images in pixels; default: 384")
+    parser.add_argument("--batch", **several, default=[1], help="images at a time; default: 1")
+    parser.add_argument("--rotations", **several, default=[None], help="quarter turns of the ensemble; default: as configured")
+    parser.add_argument("--classes", **several, default=[17], help="default: 17")
+    parser.add_argument("--precision", nargs="+", default=["fp32"], choices=["fp32", "bf16", "fp16"], help="default: fp32")
+    parser.add_argument("--plain", action="store_true", help="measure AerOSeg, OVRS and CAT-Seg in their plain form, too")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
     parser.add_argument("--runs", type=int, default=3, help="counted runs after one that warms up; 0 times nothing")
-    parser.add_argument("--markdown", action="store_true", help="print a table instead of JSON")
+    parser.add_argument("--at-once", type=int, default=6, metavar="N", help="models in memory at a time, at most; default: 6")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of benchmark.json, table.md and the picture")
+    parser.add_argument(
+        "--compare", type=Path, metavar="FILE", help="benchmark.json of an earlier run; prints ratios, new to old"
+    )
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each setting instead of tables")
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs that override the configuration")
     return parser
 
 
-def report(setting: Setting, cost: Cost, first: Cost) -> dict[str, Any]:
-    """The figures of a system, for JSON; ``first`` is what its time is compared with."""
-    parameters, operations = cost.parameters, cost.operations
-    figures: dict[str, Any] = {
-        "config": setting.config_file,
-        "size": setting.size,
-        "classes": setting.classes,
-        "precision": setting.precision,
-    }
-    if cost.rounds:
-        stages = {name: round(median(turn[name] for turn in cost.rounds), 4) for name in cost.rounds[0]}
-        whole = [turn["whole"] for turn in cost.rounds]
-        ratios = [own / turn["whole"] for own, turn in zip(whole, first.rounds, strict=True)]
-        figures |= stages | {"whole_range": _range(whole, 4)}
-        figures |= {"to_first": round(median(ratios), 3), "to_first_range": _range(ratios, 3)}
-        figures |= {"text_once": round(cost.text_once or 0.0, 4), "head_share": round(stages["head"] / stages["whole"], 3)}
-    figures["peak_gib"] = round(cost.peak_gib, 2)
-    if cost.peak_gpu_gib is not None:
-        figures["peak_gpu_gib"] = round(cost.peak_gpu_gib, 2)
-    figures["parameters"] = {
-        "all": parameters.every,
-        "trained": parameters.trained,
-        "text": parameters.text,
-        "text_trained": parameters.text_trained,
-    }
-    counted = {"whole": operations.whole, **operations.stages}
-    figures["gflops"] = {name: round(number / 1e9, 4) for name, number in counted.items()}
-    return figures | {"uncounted": operations.uncounted, "missed": round(operations.missed, 4)}
+def settings_of(args: argparse.Namespace) -> list[Setting]:
+    """What the command line asks for.
 
-
-def _range(values: Sequence[float], digits: int) -> list[float]:
-    return [round(min(values), digits), round(max(values), digits)]
-
-
-def table(reports: Sequence[dict[str, Any]]) -> str:
-    """The figures that are compared, as a table in Markdown."""
-    header = ["system", "parameters", "of them text", "trained", "GFLOPs", "seconds", "to the first", "peak memory"]
-    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
-    for figures in reports:
-        parameters = [f"{figures['parameters'][name] / 1e6:.2f} M" for name in ("all", "text", "trained")]
-        seconds = ratio = "-"
-        if "whole" in figures:
-            seconds = "{:.3f} ({:.3f} to {:.3f})".format(figures["whole"], *figures["whole_range"])
-            ratio = "{:.2f} ({:.2f} to {:.2f})".format(figures["to_first"], *figures["to_first_range"])
-        memory = figures.get("peak_gpu_gib", figures["peak_gib"])
-        lines.append([figures["config"], *parameters, f"{figures['gflops']['whole']:.1f}", seconds, ratio, f"{memory:.2f} GiB"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    Raises:
+        ConfigError: some of it cannot be measured.
+    """
+    return product(
+        args.config_file,
+        sizes=args.size,
+        classes=args.classes,
+        batches=args.batch,
+        rotations=args.rotations,
+        precisions=args.precision,
+        modes=args.mode,
+        plain=args.plain,
+        threads=args.threads,
+        options=args.opts,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
     args = parser().parse_args(arguments)
-    settings = [
-        Setting(name, args.size, args.classes, args.precision, args.threads, tuple(args.opts)) for name in args.config_file
-    ]
+    command = shlex.join(["python", "tools/benchmark.py", *(sys.argv[1:] if arguments is None else arguments)])
     try:
-        costs = measure(settings, args.runs)
+        old = read(args.compare) if args.compare else None
+        about, results = machine(), []
+        for costs in measure(groups(settings_of(args), args.at_once), args.runs):
+            results += report(costs)
+            if args.output:  # after every group: what takes long may be interrupted
+                write(args.output / "benchmark.json", results, about, command)
+        text = tables(results)
+        if args.output:
+            with written_whole(args.output / "table.md") as temporary:
+                temporary.write_text(
+                    f"    {command}\n\n{about['processor']}, {about['cores']} cores, {about['date']}\n\n{text}\n"
+                )
+            draw(args.output / "time_and_memory.png", results)
     except OvrsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    reports = [report(setting, cost, costs[0]) for setting, cost in zip(settings, costs, strict=True)]
-    for figures in reports:
-        if figures["missed"] > _NOTABLE:
+    for figures in results:
+        if figures.get("missed", 0) > _NOTABLE:
             share = f"{figures['missed']:.0%} of its matrix products"
-            print(f"warning: {figures['config']}: gflops lack {share}, see uncounted in JSON", file=sys.stderr)
-    print(table(reports) if args.markdown else "\n".join(json.dumps(figures) for figures in reports))
+            print(f"warning: {describe(figures)}: GFLOPs lack {share}, see uncounted in the JSON", file=sys.stderr)
+    print("\n".join(json.dumps(figures) for figures in results) if args.json else text)
+    if old is not None:
+        print(f"\n{compared({'results': results}, old, key)}")
     return 0
 
 

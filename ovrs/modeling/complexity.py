@@ -1,33 +1,32 @@
-"""How large a system is, and how much it computes for one image: its parameters, and its operations as fvcore counts them.
+"""How large a system is and how much it computes: its parameters, its operations, and the bytes that these read and write.
 
-fvcore counts one multiplication and one addition together as one operation, as most papers do that print GFLOPs; PyTorch's own
-counter, and papers that follow it, count two.
+One multiplication and one addition together are one operation here, as in most papers that print GFLOPs; PyTorch's own counter,
+and papers that follow it, count two. fvcore counts the whole of a pass, norms and resizing included; products of matrices, by
+stages and in training too, are counted by PyTorch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from fvcore.nn import FlopCountAnalysis
 from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ovrs.modeling.segmentation_model import SegmentationModel
+from ovrs.modeling.stages import StageMeter
 from ovrs.vocabulary import Vocabulary
 
 ATTENTION = "scaled_dot_product_attention"
-# Modules that are a stage, and the methods by which systems call them; what is left is the head.
-STAGES = {
-    "vision_language": ("image",),
-    "image_encoder": ("embed", "stage"),
-    "guidance_encoder": ("forward",),
-    "guidance": ("forward",),
-}
 # The operators that are products of matrices, under fvcore's names; what else it counts are norms and resizing.
 _PRODUCTS = ("conv", "linear", "matmul", "mm", "addmm", "bmm", "einsum", ATTENTION)
 
@@ -50,19 +49,31 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class Operations:
-    """What a forward pass computes, in multiply-adds.
+class Work:
+    """What a piece of work asks of a machine, of each stage (:mod:`ovrs.modeling.stages`).
 
     Attributes:
-        whole: all that is counted: products, norms, resizing.
-        stages: of that, what each encoder takes, and as ``head`` all the rest.
+        products: multiply-adds of products of matrices, convolutions and attention among them.
+        moved: bytes that operators read and write, each by itself, as if no cache kept anything between two of them. Views
+            move nothing.
+    """
+
+    products: dict[str, int]
+    moved: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Operations(Work):
+    """What a forward pass asks of a machine.
+
+    Attributes:
+        whole: multiply-adds of all that fvcore counts: products, norms, resizing.
         uncounted: operators without a count, and how often they ran: activations, sums and moves of elements.
-        missed: share of the products that PyTorch's own counter finds and this count does not, in 0..1. Above a hundredth, an
+        missed: share of the products that PyTorch's own counter finds and fvcore does not, in 0..1. Above a hundredth, an
             operator among the uncounted ones is a product.
     """
 
     whole: int
-    stages: dict[str, int]
     uncounted: dict[str, int]
     missed: float
 
@@ -79,38 +90,66 @@ def count_parameters(model: SegmentationModel) -> Parameters:
     )
 
 
-def count_image(model: SegmentationModel, size: int, vocabulary: Vocabulary) -> Operations:
-    """The operations of one pass over an image of ``size`` x ``size`` pixels; the words have been read already.
+def count_image(model: SegmentationModel[Any], images: Tensor, vocabulary: Vocabulary) -> Operations:
+    """What one pass over ``images`` [B, C, H, W] computes; the words have been read already.
 
     The pass is run twice, where the model is.
     """
-    image = torch.zeros(1, 3, size, size, device=model.device)
-    return count_operations(_Scoring(model, vocabulary), (image,), [f"model.{name}" for name in STAGES])
+    return count_operations(_Scoring(model, vocabulary), (images.to(model.device),), model)
 
 
-def count_operations(module: nn.Module, inputs: tuple[Tensor, ...], stages: Sequence[str] = ()) -> Operations:
-    """The operations of ``module(*inputs)``.
-
-    Args:
-        stages: submodules to name apart, by their path; the name is the path's end, and those that do not exist are left out.
-    """
+def count_operations(module: nn.Module, inputs: tuple[Tensor, ...], model: nn.Module | None = None) -> Operations:
+    """The operations of ``module(*inputs)``; ``model`` is what in it has stages, if not itself."""
     analysis = FlopCountAnalysis(module, inputs).set_op_handle(f"aten::{ATTENTION}", _attention)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     with torch.no_grad():
         by_operator = analysis.by_operator()
-        with FlopCounterMode(display=False) as other:
-            module(*inputs)
-    # The tracer gives each module's operators to its parents as well, so a stage's count holds all that is below it.
-    by_module = analysis.by_module()
-    parts = {path.rpartition(".")[2]: round(by_module[path]) for path in stages if path in by_module}
-    whole = round(analysis.total())
-    products, twice = sum(by_operator[name] for name in _PRODUCTS), other.get_total_flops()
+        work = count_work(module if model is None else model, lambda parts: module(*inputs))
+    counted, found = sum(by_operator[name] for name in _PRODUCTS), sum(work.products.values())
     return Operations(
-        whole=whole,
-        stages=parts | {"head": whole - sum(parts.values())},
+        work.products,
+        work.moved,
+        whole=round(analysis.total()),
         uncounted={name.removeprefix("aten::"): times for name, times in analysis.unsupported_ops().most_common()},
-        missed=max(0.0, 1 - 2 * products / twice) if twice else 0.0,
+        missed=max(0.0, 1 - counted / found) if found else 0.0,
     )
+
+
+def count_work(model: nn.Module, run: Callable[[StageMeter], object]) -> Work:
+    """The products and bytes of ``run``, by the stages of ``model``.
+
+    Args:
+        run: is given what shares them among stages, to name further ones.
+    """
+    with ExitStack() as stack:
+        traffic = stack.enter_context(_Traffic())
+        products = stack.enter_context(FlopCounterMode(display=False))
+        meter = StageMeter(model, lambda: np.array([products.get_total_flops() / 2, traffic.moved]))
+        with meter:
+            run(meter)
+    amounts = meter.amounts.items()
+    return Work({name: round(amount[0]) for name, amount in amounts}, {name: round(amount[1]) for name, amount in amounts})
+
+
+class _Traffic(TorchDispatchMode):
+    """Counts the bytes that operators read and write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view and "empty" not in func.__name__:
+            self.moved += sum(_bytes(leaf) for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor))
+        return result
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Those in memory: what is expanded lies there once."""
+    return min(tensor.nbytes, tensor.untyped_storage().nbytes())
 
 
 class _Scoring(nn.Module):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from ovrs.errors import ConfigError
@@ -21,10 +19,11 @@ REST = "rest"
 ENCODERS = ("text", "image_encoder", "guidance")
 ALL = "*"
 
-Amount = TypeVar("Amount", float, NDArray[np.float64])
+# A float, or an array of floats.
+Amount = Any
 
 
-class StageMeter(Generic[Amount]):
+class StageMeter:
     """Shares what a meter shows among the stages of a system, while the context lasts.
 
     Stages may call each other: what the meter moves belongs to the innermost one, so that all stages together are the whole,
@@ -76,7 +75,7 @@ class StageMeter(Generic[Amount]):
             self.amounts[stage] = self.amounts[stage] + moved if stage in self.amounts else moved
         self._shown = shown
 
-    def __enter__(self) -> StageMeter[Amount]:
+    def __enter__(self) -> StageMeter:
         with contextlib.ExitStack() as stack:
             for stage, module, method in self._methods:
                 stack.enter_context(self._watched(stage, module, method))
