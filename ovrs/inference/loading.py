@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
 from ovrs.inference.prompt_policy import build_prompt_policy
 from ovrs.inference.quality import in_words, lowered
 from ovrs.inference.tile_models import SystemTiles
+from ovrs.modeling.fitting import WithoutInitialValues
 from ovrs.modeling.registry import build_model
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ def load_system(
     cfg.MODEL.DEVICE = choose_device(device, cfg.MODEL.DEVICE)
     weights = find_weights(cfg.MODEL.WEIGHTS if weights is None else weights)
     cfg.freeze()
-    model = build_model(cfg)
+    with nullcontext() if weights == RANDOM_WEIGHTS else WithoutInitialValues():
+        model = build_model(cfg)
     if weights != RANDOM_WEIGHTS:
         from ovrs.modeling.checkpoints import load_weights
         from ovrs.modeling.header import warn_of_contradictions

@@ -7,10 +7,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from ovrs.errors import WeightsError
 from ovrs.modeling.recognition import recognise
@@ -39,6 +41,25 @@ HARMLESS = (
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+class WithoutInitialValues(TorchFunctionMode):
+    """Modules built here by this thread get parameters with whatever was in memory, for :func:`load_state_dict` to fill.
+
+    Left out is what ``torch.nn.init`` draws: for the small model half of the time in which it is built. On the meta device,
+    which has no values, PyTorch would even import its compiler to draw from a normal distribution.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called in the place of every function of PyTorch's."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
+            if isinstance(tensor, nn.Parameter):
+                return tensor
+        return func(*args, **kwargs)
+
+
 @contextmanager
 def parameters_on_meta() -> Iterator[None]:
     """Modules built here by this thread get parameters without memory or initial values, for :func:`load_state_dict` to fill.
@@ -55,7 +76,8 @@ def parameters_on_meta() -> Iterator[None]:
     # Its signature says that the hook gives nothing; its documentation, that what it gives takes the parameter's place.
     handle = register_module_parameter_registration_hook(without_values)  # type: ignore[arg-type]
     try:
-        yield
+        with WithoutInitialValues():
+            yield
     finally:
         handle.remove()
 

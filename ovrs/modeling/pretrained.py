@@ -16,7 +16,7 @@ from ovrs.modeling.encoders.guidance import PyramidGuidance, SamGuidance
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder
 from ovrs.modeling.encoders.tower_guidance import TowerGuidance
 from ovrs.modeling.encoders.vit_guidance import VitGuidance
-from ovrs.modeling.fitting import load_state_dict
+from ovrs.modeling.fitting import WithoutInitialValues, load_state_dict
 from ovrs.modeling.weights_files import read_content, read_state_dict, state_dict_of
 
 # EfficientNet-Lite0 (Apache-2.0): 18 MB and 75 % on ImageNet. It is to a mini model what CLIP's and SAM's pre-training are
@@ -75,7 +75,7 @@ def load_backbone(backbone: Any, name: str, source: str) -> None:
     Raises:
         WeightsError: the file or package is missing, does not hold every parameter of the backbone, or is another model's.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), WithoutInitialValues():
         whole = timm.create_model(name, pretrained=False)
     state = imagenet_weights(name) if source == IMAGENET else under_timm_names(_published(source), whole, source)
     own, all_shapes = backbone.state_dict(), {key: value.shape for key, value in whole.state_dict().items()}

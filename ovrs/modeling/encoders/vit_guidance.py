@@ -15,6 +15,7 @@ from torch import Tensor
 from ovrs.errors import ConfigError
 from ovrs.modeling.encoders.guidance_contract import GuidanceEncoder, Layer
 from ovrs.modeling.encoders.positions import resize_grid
+from ovrs.modeling.fitting import WithoutInitialValues
 from ovrs.modeling.sizes import same_size
 
 Resize = Literal["bicubic", "antialiased", "bilinear"]
@@ -106,7 +107,7 @@ def is_plain(name: str) -> bool:
     Raises:
         ConfigError: timm has no such model.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), WithoutInitialValues():
         return isinstance(_create(name), (VisionTransformer, Eva))
 
 
