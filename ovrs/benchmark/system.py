@@ -60,6 +60,8 @@ class MeasuredSystem:
             from ovrs.engine.plain_form import as_plain_form
 
             as_plain_form(self.model)
+        elif setting.mode == "inference":
+            self.model.round_encoders()  # as a segmenter does
         self.vocabulary = Vocabulary.from_names(f"thing {number}" for number in range(setting.classes))
         if self.model.reads_descriptions:
             self.vocabulary = self.vocabulary.with_description(_SAID)
