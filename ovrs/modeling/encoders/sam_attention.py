@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.image_encoder import Attention, Block, get_rel_pos, window_unpartition
+from segment_anything.modeling.image_encoder import Attention, Block, window_unpartition
 from torch import Tensor
 
 from ovrs.modeling.attention import attend
@@ -80,12 +80,22 @@ def _positions_of(attention: Attention, query: Tensor, height: int, width: int) 
     """``q . R_h`` and ``q . R_w`` of every query with every row and every column: [B, heads, H*W, H] and [B, heads, H*W, W]."""
     grid = query.unflatten(2, (height, width))
     rows, columns = (
-        get_rel_pos(side, side, table).to(query.dtype)
-        for side, table in ((height, attention.rel_pos_h), (width, attention.rel_pos_w))
+        _relative(table, side).to(query.dtype) for side, table in ((height, attention.rel_pos_h), (width, attention.rel_pos_w))
     )
     down = torch.einsum("bnhwc,hkc->bnhwk", grid, rows)
     across = torch.einsum("bnhwc,wkc->bnhwk", grid, columns)
     return [down.flatten(2, 3), across.flatten(2, 3)]
+
+
+def _relative(table: Tensor, side: int) -> Tensor:
+    """R[y - y'] of every two places of an axis [side, side, d], from the ``table`` [L, d] of distances, resized to them.
+
+    segment_anything's ``get_rel_pos``, which looks them up by numbers made on the CPU: on a GPU every look-up waits for those.
+    """
+    if len(table) != 2 * side - 1:
+        table = F.interpolate(table.T[None], size=2 * side - 1, mode="linear")[0].T
+    # Windows of the table: the one at y holds the distances y - (side - 1) to y, of which that to y' = 0 is the last.
+    return table.unfold(0, side, 1).flip(2).transpose(1, 2)
 
 
 def _places(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
