@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from ovrs.benchmark.clock import clock
 from ovrs.data.scenes import draw_scene
-from ovrs.errors import ConfigError
 from ovrs.files import written_whole
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.vocabulary import Vocabulary
@@ -108,13 +107,7 @@ def score_of(model: SegmentationModel[Any], vocabulary: Vocabulary, *, channels_
 
 
 def as_graph(score: Score, images: Tensor) -> Score:
-    """``score`` as one CUDA graph, replayed for batches of the shape of ``images``; a map is overwritten by the next batch.
-
-    Raises:
-        ConfigError: the images are not on a GPU.
-    """
-    if images.device.type != "cuda":
-        raise ConfigError("CUDA graphs need a GPU; leave out --cuda-graphs")
+    """``score`` as one CUDA graph, replayed for batches of the shape of ``images``; a map is overwritten by the next batch."""
     given = images.clone()
     aside = torch.cuda.Stream(images.device)
     aside.wait_stream(torch.cuda.current_stream(images.device))
@@ -186,14 +179,8 @@ def _sent(maps: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
 
 
 @contextlib.contextmanager
-def no_synchronisation(device: torch.device) -> Iterator[None]:
-    """An operation that makes this process wait for the GPU is an error in this context.
-
-    Raises:
-        ConfigError: there is no GPU to wait for.
-    """
-    if device.type != "cuda":
-        raise ConfigError("without a GPU nothing synchronises; leave out --check-synchronisation")
+def no_synchronisation() -> Iterator[None]:
+    """An operation that makes this process wait for the GPU is an error in this context."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
