@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from detectron2.modeling import build_model
 from torch import Tensor
 
-import ovrs.modeling.systems  # noqa: F401 - registers them with Detectron2
 from ovrs.benchmark.clock import clock, peak_gib
 from ovrs.benchmark.settings import Setting
 from ovrs.config import load_config
 from ovrs.modeling.complexity import Operations, Parameters, Work, count_image, count_parameters, count_work
+from ovrs.modeling.registry import build_model
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.modeling.stages import StageMeter
 from ovrs.vocabulary import Vocabulary

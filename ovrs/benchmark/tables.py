@@ -29,6 +29,8 @@ def tables(results: Sequence[Figures]) -> str:
     parts = [", ".join(words for words in common if words), *_ceilings(results), "", _costs(results, keys)]
     if any("seconds" in each for each in results):
         parts += ["", "Seconds by stages, and in brackets the share of the ceiling of products:", "", _stages(results, keys)]
+    else:
+        parts += ["", "GFLOPs by stages, of products alone:", "", _products(results, keys)]
     return "\n".join(parts)
 
 
@@ -76,6 +78,12 @@ def _stages(results: Sequence[Figures], keys: Sequence[str]) -> str:
         rows.append([*_key(each, keys), *cells, once, f"{each['files']:.3f}"])
     header = [*_names(keys), *(stage.replace("_", " ") for stage in stages), "text, once", "files, an image"]
     return _markdown(header, rows)
+
+
+def _products(results: Sequence[Figures], keys: Sequence[str]) -> str:
+    stages = [stage for stage in (*STAGES, REST) if any(each["products"].get(stage) for each in results)]
+    rows = [[*_key(each, keys), *(f"{each['products'].get(stage, 0) / 1e9:.1f}" for stage in stages)] for each in results]
+    return _markdown([*_names(keys), *(stage.replace("_", " ") for stage in stages)], rows)
 
 
 def _stage(figures: Figures, stage: str) -> str:

@@ -7,7 +7,7 @@ image. What it predicts by itself, the bare cosine, is also the floor that any r
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -33,6 +33,8 @@ class DenseAlignment(VisionLanguageModel):
             the prompts of every class, which learns from all words what is in it and never where.
         shared: the arguments of :class:`VisionLanguageModel`.
     """
+
+    stages: ClassVar = {"image_encoder": ("vision_language.image",), "cost_volume": ("_cost",)}
 
     @configurable
     def __init__(

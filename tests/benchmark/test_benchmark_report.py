@@ -63,6 +63,17 @@ def test_tables_have_a_row_a_setting_and_name_what_differs():
     assert len(rows) == 9 and {len(row) for row in rows[:5]} == {14} and {len(row) for row in rows[5:]} == {8}
 
 
+def test_where_nothing_was_timed_operations_are_shared_among_stages():
+    text = tables(report([cost("a.yaml"), cost("b.yaml")]))
+    assert "Ceilings" not in text
+    assert cells(text.partition("by stages")[2]) == [
+        ["system", "image encoder", "decoder"],
+        ["---", "---:", "---:"],
+        ["a", "0.5", "1.5"],
+        ["b", "0.5", "1.5"],
+    ]
+
+
 def written(path, *costs):
     write(path, [figures for each in costs for figures in report([each])], {"date": "today", "processor": "made up"}, "command")
     return read(path)
