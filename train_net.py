@@ -24,45 +24,55 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from detectron2.config import CfgNode
-from detectron2.engine import default_argument_parser
-
-from ovrs.config import load_config
-from ovrs.data.check import check_data, spot_check
-from ovrs.engine.checkpointer import Checkpointer
-from ovrs.engine.launch import launch
-from ovrs.engine.run_folder import recorded
-from ovrs.engine.setup import setup
-from ovrs.engine.trainer import Trainer
 from ovrs.errors import ConfigError, OvrsError
+
+# Torch and Detectron2 are imported after the arguments have been read, so that help and mistakes answer at once.
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
 
 
 def parser() -> argparse.ArgumentParser:
-    """Detectron2's options, described for this project."""
-    built = default_argument_parser(epilog=(__doc__ or "").partition("\n\n")[2])
-    built.description = (__doc__ or "").partition("\n\n")[0]
-    texts = {
-        "config_file": "a YAML file, or the bare name of a small model: mini, mini/NAME",
-        "resume": "go on from the last checkpoint in OUTPUT_DIR, if there is one, with its optimizer and schedule",
-        "eval_only": "evaluate MODEL.WEIGHTS (with --resume: the last checkpoint in OUTPUT_DIR) on DATASETS.TEST and stop",
-        "num_gpus": "GPUs on each machine, a process each; 0 = the CPU (default 1, which is the CPU too where there is no GPU)",
-        "num_machines": "machines that train together; start this command on each of them",
-        "machine_rank": "which of the machines this is, from 0",
-        "dist_url": "where they meet: tcp://HOST:PORT of the first machine; one machine alone finds a port by itself",
-        "opts": "KEY VALUE pairs that override the configuration file",
-    }
-    built.set_defaults(dist_url="auto")  # Detectron2's is one port for all trainings of a user
-    built.add_argument("--check-data", action="store_true", help="look at every image and mask, say what is wrong, and stop")
-    built.add_argument("--num-processes", type=int, default=1, help="processes on each machine where they run on the CPU")
-    for action in built._actions:
-        action.help = texts.get(action.dest, action.help)
+    """The options of Detectron2's ``default_argument_parser``, described for this project, and two of its own."""
+    summary, _, epilog = (__doc__ or "").partition("\n\n")
+    built = argparse.ArgumentParser(description=summary, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = built.add_argument
+    add("--config-file", default="", metavar="FILE", help="a YAML file, or the bare name of a small model: mini, mini/NAME")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint in OUTPUT_DIR, if there is one, with its optimizer and schedule",
+    )
+    add(
+        "--eval-only",
+        action="store_true",
+        help="evaluate MODEL.WEIGHTS (with --resume: the last checkpoint in OUTPUT_DIR) on DATASETS.TEST and stop",
+    )
+    add(
+        "--num-gpus",
+        type=int,
+        default=1,
+        help="GPUs on each machine, a process each; 0 = the CPU (default 1, which is the CPU too where there is no GPU)",
+    )
+    add("--num-machines", type=int, default=1, help="machines that train together; start this command on each of them")
+    add("--machine-rank", type=int, default=0, help="which of the machines this is, from 0")
+    add(
+        "--dist-url",
+        default="auto",  # Detectron2's is one port for all trainings of a user
+        help="where they meet: tcp://HOST:PORT of the first machine; one machine alone finds a port by itself",
+    )
+    add("--check-data", action="store_true", help="look at every image and mask, say what is wrong, and stop")
+    add("--num-processes", type=int, default=1, help="processes on each machine where they run on the CPU")
+    add("opts", default=None, nargs=argparse.REMAINDER, help="KEY VALUE pairs that override the configuration file")
     return built
 
 
 def main(args: argparse.Namespace) -> Any:
     """Do what the command line asks for, in this process; returns the figures of the last evaluation."""
+    from ovrs.engine.run_folder import recorded
+    from ovrs.engine.setup import setup
+
     cfg = setup(args)
     with recorded(cfg, "evaluation" if args.eval_only else "training"):
         return evaluate(cfg, args) if args.eval_only else train(cfg, args)
@@ -70,6 +80,9 @@ def main(args: argparse.Namespace) -> Any:
 
 def train(cfg: CfgNode, args: argparse.Namespace) -> Any:
     """Train, or go on training."""
+    from ovrs.data.check import spot_check
+    from ovrs.engine.trainer import Trainer
+
     spot_check(cfg)
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=args.resume)
@@ -78,6 +91,9 @@ def train(cfg: CfgNode, args: argparse.Namespace) -> Any:
 
 def evaluate(cfg: CfgNode, args: argparse.Namespace) -> Any:
     """Evaluate weights on all of ``DATASETS.TEST``."""
+    from ovrs.engine.checkpointer import Checkpointer
+    from ovrs.engine.trainer import Trainer
+
     if not cfg.DATASETS.TEST:
         raise ConfigError("--eval-only: DATASETS.TEST names no data set")
     model = Trainer.build_model(cfg)
@@ -92,6 +108,9 @@ def check(args: argparse.Namespace) -> int:
     """Print what the data sets hold and what is wrong with them; returns the exit code: 0, or 2 where something is."""
     if not args.config_file:
         raise ConfigError("no configuration: give --config-file, for example --config-file mini")
+    from ovrs.config import load_config
+    from ovrs.data.check import check_data
+
     checks = check_data(load_config(args.config_file, args.opts or ()))
     print("\n\n".join(found.report() for found in checks))
     problems = [(found.name, problem) for found in checks for problem in found.problems]
@@ -108,6 +127,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.check_data:
             return check(args)
+        from ovrs.engine.launch import launch
+
         launch(
             main,
             args.num_gpus,

@@ -19,18 +19,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from ovrs.benchmark.clock import peak_gib
-from ovrs.benchmark.scenes import Costless, make_scene, time_scene
 from ovrs.errors import OvrsError
-from ovrs.inference.segmenter import Segmenter
 from ovrs.vocabulary import Vocabulary
 
 
 def measure(path: Path, output: Path, config_file: str | None, options: Sequence[str], names: int, threads: int) -> None:
     """Segment a scene and print its figures as a line of JSON."""
+    # Torch is imported after the arguments have been read, so that help answers at once.
+    import torch
+
+    from ovrs.benchmark.clock import peak_gib
+    from ovrs.benchmark.scenes import Costless, time_scene
+    from ovrs.inference.segmenter import Segmenter
+
     logging.disable(logging.WARNING)
     if threads:
         torch.set_num_threads(threads)
@@ -73,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("output/benchmark"), help="default: output/benchmark")
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help="KEY VALUE pairs that override the configuration")
     args = parser.parse_args(arguments)
+    from ovrs.benchmark.scenes import make_scene
+
     processes = multiprocessing.get_context("spawn")
     for side in args.sides:
         scene = args.folder / f"scene_{side}.tif"

@@ -18,18 +18,18 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 import ovrs
 from ovrs.errors import ConfigError, OutputError, OvrsError, WeightsError
 from ovrs.files import written_whole
-from ovrs.modeling.header import about_configuration
-from ovrs.modeling.initialisation import initialise
-from ovrs.modeling.layouts import LAYOUTS, differences, from_layout, to_layout
 from ovrs.modeling.published.cache import weights_path
-from ovrs.modeling.weights_files import read_state_dict, write_state_dict
+
+# Torch is imported after the arguments have been read, so that help and mistakes answer at once.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LAYOUTS = ("catseg", "ovrs")  # of ovrs.modeling.layouts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,13 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("source", help="the checkpoint to read, by path or, once fetched, by name (catseg/ViT-B-16)")
     parser.add_argument("target", help="the file to write: .safetensors, or .pth with --to")
     way = parser.add_mutually_exclusive_group(required=True)
-    way.add_argument("--layout", choices=sorted(LAYOUTS), help="whose layout SOURCE has; TARGET gets ours")
-    way.add_argument("--to", choices=sorted(LAYOUTS), help="whose layout TARGET gets; SOURCE has ours")
+    way.add_argument("--layout", choices=LAYOUTS, help="whose layout SOURCE has; TARGET gets ours")
+    way.add_argument("--to", choices=LAYOUTS, help="whose layout TARGET gets; SOURCE has ours")
     parser.add_argument("--check", action="store_true", help="convert back and compare bit for bit before writing")
     parser.add_argument("--for-config", metavar="FILE", help="write a start for this configuration's system instead")
     parser.add_argument("--seed", type=int, default=0, help="of what the source cannot give (default: 0)")
     parser.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE", help="overrides of FILE's configuration keys")
     args = parser.parse_args(arguments)
+    from ovrs.modeling.weights_files import read_state_dict, write_state_dict
+
     try:
         if args.for_config and args.to:
             raise ConfigError("--for-config starts from a published file: give --layout, not --to")
@@ -72,6 +74,8 @@ def renamed(source: Mapping[str, Tensor], args: argparse.Namespace, path: Path) 
     Raises:
         WeightsError: a name has no place there; names the file ``path``.
     """
+    from ovrs.modeling.layouts import from_layout, to_layout
+
     try:
         return from_layout(source, args.layout) if args.layout else to_layout(source, args.to)
     except WeightsError as error:
@@ -84,6 +88,8 @@ def check(source: Mapping[str, Tensor], state: Mapping[str, Tensor], layout: str
     Raises:
         WeightsError: it is not ``source``.
     """
+    from ovrs.modeling.layouts import differences, from_layout, to_layout
+
     if layout:
         back = to_layout(state, layout)
     else:
@@ -100,8 +106,13 @@ def check(source: Mapping[str, Tensor], state: Mapping[str, Tensor], layout: str
 
 def start(source: Mapping[str, Tensor], args: argparse.Namespace) -> dict[str, Tensor]:
     """Write a complete start of the configured system, and print what comes from where."""
+    import torch
+
     from ovrs.config import load_config
+    from ovrs.modeling.header import about_configuration
+    from ovrs.modeling.initialisation import initialise
     from ovrs.modeling.registry import build_model
+    from ovrs.modeling.weights_files import write_state_dict
 
     cfg = load_config(args.for_config, [*args.opts, "MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", ""])
     torch.manual_seed(args.seed)
@@ -122,6 +133,8 @@ def write_published(state: Mapping[str, Tensor], path: str) -> None:
     """
     if not path.endswith(".pth"):
         raise OutputError(f"{path}: the public code reads PyTorch files; let the name end in .pth")
+    import torch
+
     with written_whole(path) as temporary:
         torch.save({"model": {name: value.detach().contiguous() for name, value in state.items()}}, temporary)
 

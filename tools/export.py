@@ -12,23 +12,24 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ovrs
-from ovrs.config import load_config
 from ovrs.errors import ConfigError, OutputError, OvrsError
-from ovrs.inference.exporting import SUFFIXES, trace, write
-from ovrs.inference.fixed_vocabulary import FixedVocabulary
-from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
-from ovrs.modeling.checkpoints import load_weights
-from ovrs.modeling.registry import build_model
-from ovrs.modeling.vision_language_model import VisionLanguageModel
 from ovrs.vocabulary import Vocabulary
+
+# Torch is imported after the arguments have been read, so that help and mistakes answer at once.
+if TYPE_CHECKING:
+    from ovrs.inference.fixed_vocabulary import FixedVocabulary
+    from ovrs.modeling.vision_language_model import VisionLanguageModel
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
     args = parser().parse_args(arguments)
+    from ovrs.inference.exporting import SUFFIXES, trace, write
+    from ovrs.inference.fixed_vocabulary import FixedVocabulary
+
     try:
         path = Path(args.output)
         if path.suffix not in SUFFIXES:
@@ -75,6 +76,12 @@ def build(args: argparse.Namespace) -> tuple[VisionLanguageModel, dict[str, Any]
     """The model on the CPU in single precision, and where it comes from."""
     if args.batch < 1 or (args.size and min(args.size) < 1):
         raise ConfigError("--batch and --size take numbers from 1 on")
+    from ovrs.config import load_config
+    from ovrs.inference.named_weights import RANDOM_WEIGHTS, find_weights
+    from ovrs.modeling.checkpoints import load_weights
+    from ovrs.modeling.registry import build_model
+    from ovrs.modeling.vision_language_model import VisionLanguageModel
+
     cfg = load_config(args.config_file, [*args.opts, "MODEL.DEVICE", "cpu", "MODEL.PRECISION", "fp32", "DATASETS.TRAIN", "()"])
     weights = find_weights(cfg.MODEL.WEIGHTS if args.weights is None else args.weights)
     model = build_model(cfg).eval()

@@ -19,17 +19,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ovrs
-from ovrs.config import load_config
-from ovrs.data.catalog import register_files, vocabulary_of
 from ovrs.errors import OutputError, OvrsError
-from ovrs.modeling.blocks.pair_queue import queued
-from ovrs.modeling.header import about_classes, about_configuration
-from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
     args = parser().parse_args(arguments)
+    # Torch is imported after the arguments have been read, so that help and mistakes answer at once.
+    from ovrs.modeling.blocks.pair_queue import queued
+    from ovrs.modeling.weights_files import read_metadata, read_state_dict, write_state_dict
+
     try:
         if args.show:
             print(shown(read_metadata(args.show)))
@@ -73,6 +72,10 @@ def header(args: argparse.Namespace) -> dict[str, str]:
         raise OutputError(f"--about takes KEY=VALUE, got {args.about}")
     about = {"format": "ovrs", "version": ovrs.__version__}
     if args.config_file:
+        from ovrs.config import load_config
+        from ovrs.data.catalog import register_files, vocabulary_of
+        from ovrs.modeling.header import about_classes, about_configuration
+
         cfg = load_config(args.config_file)
         register_files(cfg.DATASETS.FILES)
         about.update(about_configuration(cfg), configuration=args.config_file, data=", ".join(cfg.DATASETS.TRAIN))

@@ -5,6 +5,7 @@ python tools/pin_requirements.py      (needs uv; download addresses are not writ
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def pin(name: str, options: list[str], wheels: Path) -> None:
 
 def main() -> None:
     """Write both files; Detectron2 is not on the index, so its wheel is built into a folder that uv also looks in."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as wheels:
         build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", str(DETECTRON2), "--wheel-dir", wheels]
         subprocess.run(build, check=True)

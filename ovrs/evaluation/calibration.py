@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ovrs.errors import DataError
-from ovrs.evaluation.decisions import Decision
+
+if TYPE_CHECKING:
+    from ovrs.evaluation.decisions import Decision
 
 
 class CalibrationCurve:

@@ -24,6 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "modeling")]
 
 from parts import tiny_aeroseg  # noqa: E402
 
+import ovrs.data.check  # noqa: E402 - train_net imports both when it runs
+import ovrs.engine.setup  # noqa: E402, F401
 import train_net  # noqa: E402
 from ovrs.engine import launch  # noqa: E402
 from ovrs.engine.trainer import Trainer  # noqa: E402
