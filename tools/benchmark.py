@@ -40,16 +40,16 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ovrs.benchmark.picture import draw
-from ovrs.benchmark.processes import measure
-from ovrs.benchmark.report import key, machine, read, report, write
-from ovrs.benchmark.settings import MODES, Setting, groups, product
-from ovrs.benchmark.tables import compared, describe, tables
 from ovrs.errors import OvrsError
 from ovrs.files import written_whole
 
+# What measures imports PyTorch, for which nobody who asks for help shall wait.
+if TYPE_CHECKING:
+    from ovrs.benchmark.settings import Setting
+
+MODES = ("inference", "training", "text")
 # One of every system, at the size that runs anywhere.
 DEFAULTS = [f"configs/mini/{name}.yaml" for name in ("aeroseg", "rs_zeroseg", "metasegnet", "tsmnet", "mafn")]
 # Share of the products above which a count is called incomplete.
@@ -86,6 +86,8 @@ def settings_of(args: argparse.Namespace) -> list[Setting]:
     Raises:
         ConfigError: some of it cannot be measured.
     """
+    from ovrs.benchmark.settings import product
+
     return product(
         args.config_file,
         sizes=args.size,
@@ -103,11 +105,17 @@ def settings_of(args: argparse.Namespace) -> list[Setting]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 with a line on standard error."""
     args = parser().parse_args(arguments)
+    from ovrs.benchmark import processes
+    from ovrs.benchmark.picture import draw
+    from ovrs.benchmark.report import key, machine, read, report, write
+    from ovrs.benchmark.settings import groups
+    from ovrs.benchmark.tables import compared, describe, tables
+
     command = shlex.join(["python", "tools/benchmark.py", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         old = read(args.compare) if args.compare else None
         about, results = machine(), []
-        for costs in measure(groups(settings_of(args), args.at_once), args.runs):
+        for costs in processes.measure(groups(settings_of(args), args.at_once), args.runs):
             results += report(costs)
             if args.output:  # after every group: what takes long may be interrupted
                 write(args.output / "benchmark.json", results, about, command)

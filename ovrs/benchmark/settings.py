@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 from ovrs.config import load_config
 from ovrs.errors import ConfigError
 
 Mode = Literal["inference", "training", "text"]
 Form = Literal["fast", "plain"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 # The system that has a plain form (ovrs.engine.plain_form), of which OVRS and CAT-Seg are settings.
 WITH_PLAIN_FORM = "AerOSeg"
 

@@ -7,11 +7,12 @@ import sys
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from ovrs.benchmark import ceilings, processes
-from ovrs.benchmark.settings import Setting
+from ovrs.benchmark.settings import Mode, Setting
 from ovrs.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ MINI = str(ROOT / "configs" / "mini" / "rs_zeroseg.yaml")
 def costs(monkeypatch):
     """The groups that measuring gives, instead of measuring."""
     given = []
-    monkeypatch.setattr(benchmark, "measure", lambda groups, runs: iter(given))
+    monkeypatch.setattr(processes, "measure", lambda groups, runs: iter(given))
     monkeypatch.setattr(benchmark, "settings_of", lambda args: [])
     return given
 
@@ -114,6 +115,10 @@ def test_figures_of_every_group_are_written_and_shown(costs, tmp_path, capsys):
     ]
     assert benchmark.main(["--compare", str(tmp_path / "benchmark.json")]) == 0
     assert "| b | 17 | 1.00 (1.00 to 1.00) |" in capsys.readouterr().out.partition("New to old")[2]
+
+
+def test_the_command_line_offers_every_mode():
+    assert get_args(Mode) == benchmark.MODES
 
 
 def test_a_count_that_lacks_products_is_said(costs, capsys):
