@@ -62,8 +62,25 @@ class SplitAttention(nn.Module):
         return self.out_proj(F.linear(x, self.v_proj_weight, self.in_proj_bias.chunk(3)[2]))
 
 
+class QuickGelu(nn.Module):
+    """OpenAI's activation ``x * sigmoid(1.702 x)``, written as ``silu(1.702 x) / 1.702``.
+
+    Without gradients it overwrites its input, which is a layer's own output: the widest tensors of a tower are then not written
+    anew three times. CLIP's ViT-B/16 with four views takes 0.84 times as long for it in bf16 on a CPU, 0.95 times in fp32
+    (docs/performance.md).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] -> [...]."""
+        if torch.is_grad_enabled():
+            return F.silu(1.702 * x) / 1.702
+        return F.silu(x.mul_(1.702), inplace=True).div_(1.702)
+
+
 def split_attentions(blocks: nn.ModuleList) -> None:
     """Replace the fused attention of every open_clip residual block by a :class:`SplitAttention`, in place.
+
+    And open_clip's QuickGELU by a :class:`QuickGelu`; neither has parameters.
 
     Raises:
         TypeError: a block's attention is not ``nn.MultiheadAttention`` (open_clip's custom blocks).
@@ -72,6 +89,8 @@ def split_attentions(blocks: nn.ModuleList) -> None:
         if not isinstance(block.attn, nn.MultiheadAttention):
             raise TypeError(f"only plain multi-head attention can be split, not {type(block.attn).__name__}")
         block.attn = SplitAttention.from_fused(block.attn)
+        if type(block.mlp.gelu).__name__ == "QuickGELU":  # of open_clip, which small models do without
+            block.mlp.gelu = QuickGelu()
 
 
 def residual_block(block: Any, tokens: Tensor, *, causal: bool = False) -> Tensor:

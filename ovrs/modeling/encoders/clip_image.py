@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.encoders.attention import residual_block, split_attentions
+from ovrs.modeling.encoders.attention import QuickGelu, residual_block, split_attentions
 from ovrs.modeling.encoders.image_tower import ImageFeatures, ImageTower, read_blocks, to_map
 
 
@@ -50,7 +50,7 @@ class ClipImage(ImageTower):
     @property
     def quick_gelu(self) -> bool:
         """Whether the activation is OpenAI's ``x * sigmoid(1.702 x)``; no file of weights says so."""
-        return type(self.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"  # of open_clip
+        return isinstance(self.transformer.resblocks[0].mlp.gelu, QuickGelu)
 
     def forward(self, x: Tensor, taps: Sequence[int] = ()) -> ImageFeatures:
         """See :class:`ImageTower`."""
