@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+from detectron2.engine import default_argument_parser
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("train_net", ROOT / "train_net.py")
@@ -66,6 +67,15 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(config_file, options
 def test_no_configuration_says_how_to_give_one(capfd):
     assert train_net.run([]) == 2
     assert "--config-file mini" in capfd.readouterr().err
+
+
+def test_the_options_are_those_of_detectron2():
+    theirs = {action.dest: action for action in default_argument_parser()._actions}
+    ours = {action.dest: action for action in train_net.parser()._actions}
+    assert set(ours) == {*theirs, "check_data", "num_processes"}
+    for name, action in theirs.items():
+        same = ["option_strings", "nargs", "const", "type", *(["default"] if name != "dist_url" else [])]
+        assert all(getattr(ours[name], what) == getattr(action, what) for what in same), name
 
 
 def test_help_teaches(capsys):

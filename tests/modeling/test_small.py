@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from detectron2.modeling import build_model
+from open_clip.transformer import VisionTransformer
 from parts import PATCH, tiny_vision_language
 
 from ovrs.config import load_config
@@ -12,7 +13,8 @@ from ovrs.errors import ConfigError
 from ovrs.modeling.checkpoints import load_vision_language, load_weights
 from ovrs.modeling.dense_alignment import DenseAlignment
 from ovrs.modeling.encoders.backbones import convolutional_stem
-from ovrs.modeling.encoders.small import build_small
+from ovrs.modeling.encoders.clip_image import ClipImage
+from ovrs.modeling.encoders.small import SmallVit, build_small
 from ovrs.modeling.encoders.text import SentenceEncoder
 from ovrs.modeling.segmentation_model import PixelNormalization
 from ovrs.modeling.weights_files import write_state_dict
@@ -76,6 +78,24 @@ def test_an_encoder_starts_from_what_the_pre_training_left(tmp_path):
     encoder = tiny_vision_language()
     load_vision_language(encoder, tmp_path / "pretrained.safetensors")
     assert torch.equal(encoder.visual.proj, model.vision_language.visual.proj)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_the_small_tower_is_open_clip_s_and_starts_from_the_same_values(precision):
+    torch.manual_seed(0)
+    ours = SmallVit(image_size=64, patch=16, width=48, layers=3, heads=2, dim=32)
+    numbers = torch.get_rng_state()
+    torch.manual_seed(0)
+    theirs = VisionTransformer(64, 16, width=48, layers=3, heads=2, mlp_ratio=4.0, output_dim=32)
+    assert torch.equal(numbers, torch.get_rng_state())
+    state = theirs.state_dict()
+    assert ours.state_dict().keys() == state.keys()
+    assert all(torch.equal(value, state[name]) for name, value in ours.state_dict().items())
+    image = torch.randn(2, 3, 64, 80)
+    with torch.no_grad(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        first, second = (ClipImage(visual).eval()(image, (1, 2)) for visual in (ours, theirs))
+    for one, other in zip((first.dense, first.pooled, *first.taps), (second.dense, second.pooled, *second.taps), strict=True):
+        assert one.dtype == other.dtype and torch.equal(one, other)
 
 
 def test_the_stem_reaches_the_grid_of_its_patch():
