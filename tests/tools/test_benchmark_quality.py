@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from ovrs.benchmark import quality
+from ovrs.config import load_config
 from ovrs.errors import WeightsError
 from ovrs.vocabulary import Vocabulary, VocabularyClass
 
@@ -19,7 +20,6 @@ path = Path(__file__).parents[2] / "tools" / "benchmark_quality.py"
 spec = importlib.util.spec_from_file_location("benchmark_quality", path)
 assert spec is not None and spec.loader is not None
 tool = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = tool  # its dataclasses look themselves up there
 spec.loader.exec_module(tool)
 
 SEEN = Vocabulary(tuple(VocabularyClass(name, seen=name != "ship") for name in ("water", "road", "ship")))
@@ -55,8 +55,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Answers]:
         return found[-1]
 
     sample = {"image": torch.zeros(3, 10, 4, dtype=torch.uint8), "sem_seg": truth(), "vocabulary": SEEN}
-    monkeypatch.setattr(tool.Segmenter, "from_config", load)
-    monkeypatch.setattr(tool, "SegmentationMapper", lambda cfg, is_train: lambda entry: sample)
+    monkeypatch.setattr(quality.Segmenter, "from_config", load)
+    monkeypatch.setattr(quality, "SegmentationMapper", lambda cfg, is_train: lambda entry: sample)
     return found
 
 
@@ -88,15 +88,15 @@ def test_words_of_ready_vocabularies_compete_and_are_never_true(
 
 
 def test_images_are_spread_over_the_data_set(loaded: list[Answers]) -> None:
-    cfg = tool.load_config("mini", SMALL)
-    assert [entry["scene_index"] for entry in tool.chosen(cfg, "scenes_val", 3)] == [0, 3, 6]
-    assert len(tool.chosen(cfg, "scenes_val", 0)) == len(tool.chosen(cfg, "scenes_val", 50)) == 9
+    cfg = load_config("mini", SMALL)
+    assert [entry["scene_index"] for entry in quality.chosen(cfg, "scenes_val", 3)] == [0, 3, 6]
+    assert len(quality.chosen(cfg, "scenes_val", 0)) == len(quality.chosen(cfg, "scenes_val", 50)) == 9
 
 
 def test_a_mistake_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def missing(*_: Any, **__: Any) -> None:
         raise WeightsError("model.pth: no such weights file")
 
-    monkeypatch.setattr(tool.Segmenter, "from_config", missing)
+    monkeypatch.setattr(quality.Segmenter, "from_config", missing)
     assert tool.main(["--opts", *SMALL]) == 2
     assert capsys.readouterr().err == "error: model.pth: no such weights file\n"
