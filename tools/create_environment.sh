@@ -48,4 +48,10 @@ echo "building Detectron2"
 # By pip, which builds every time: uv may take a wheel from its cache, and then the source archive would not be kept.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps ./third_party/detectron2
 install --no-deps --editable .
+echo "trying the small model"
+# And compiling what it imports, which pip has done, whatever that variable says, and uv has left to the first start.
+env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" -c '
+import numpy
+from ovrs import Segmenter
+Segmenter.from_config("mini", device="cpu").segment(numpy.zeros((192, 192, 3), "uint8"), "ship, bridge")'
 echo "$venv is ready"
