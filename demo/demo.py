@@ -7,6 +7,7 @@ arguments have been checked, so that help and mistakes answer at once.
 from __future__ import annotations
 
 import argparse
+import gc
 import glob
 import sys
 import traceback
@@ -138,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
         names = [name for job, ending in asked for source in sources for name in job.names_of(source.with_ending(ending))]
         folder.check_targets(names, (path for source in sources for path in source.files))
         segmenter = load_model(args) if not on_cluster or args.compare_modalities else None
+        gc.enable()  # see the end of this file
         segment = segment_on_cluster if on_cluster or segmenter is None else partial(segment_all, segmenter)
         if not args.input and segmenter is not None:
             sources, asked = draw(segmenter, args, asked)
@@ -290,4 +292,6 @@ def conclude(jobs: Sequence[Job], images: int, failed: int) -> int:
 
 
 if __name__ == "__main__":
+    # Looking for garbage takes a seventh of the time in which PyTorch and the model are loaded, and finds none: off until then.
+    gc.disable()
     sys.exit(main())
