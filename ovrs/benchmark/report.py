@@ -70,7 +70,7 @@ def _figures(cost: Cost, plain: Cost | None, first: Cost) -> Figures:
             "to_plain": None if plain is None else _ratio(cost, plain),
             "to_first": _ratio(cost, first),
             "to_encoders": _to_encoders(cost),
-            "head_a_class": median(map(head, cost.rounds)) / cost.setting.classes,
+            "head_a_class": _head_a_class(cost),
             "text_once": size.text_once,
             "files": median(turn.files for turn in cost.ceilings),
             "share_of_products": _shares(cost, work.products, lambda at: at.products[cost.setting.precision] / 2),
@@ -112,6 +112,11 @@ def encoders(seconds: Mapping[str, float]) -> float:
 def _ratio(cost: Cost, other: Cost) -> dict[str, float]:
     """Round by round."""
     return spread(own["whole"] / turn["whole"] for own, turn in zip(cost.rounds, other.rounds, strict=True))
+
+
+def _head_a_class(cost: Cost) -> float | None:
+    """Seconds of a pass behind the encoders, for each class."""
+    return median(map(head, cost.rounds)) / cost.setting.classes if cost.setting.mode == "inference" else None
 
 
 def _to_encoders(cost: Cost) -> dict[str, float] | None:

@@ -62,7 +62,7 @@ def _cost(figures: Figures) -> list[str]:
     whole, a_class, share = _NONE, _NONE, _NONE
     if "seconds" in figures:
         whole = _spread(figures["seconds"]["whole"], 3)
-        a_class = f"{figures['head_a_class'] * 1e3:.2f} ms"
+        a_class = _NONE if figures["head_a_class"] is None else f"{figures['head_a_class'] * 1e3:.2f} ms"
         share = _percent(figures["share_of_products"].get("whole"))
     return [*parameters, f"{operations / 1e9:.1f}", whole, *seconds, a_class, share, f"{memory:.2f} GiB"]
 
