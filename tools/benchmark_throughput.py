@@ -58,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # PyTorch is imported now, so that help answers at once.
     from ovrs.benchmark.throughput_figures import measure
 
-    logging.disable(logging.WARNING)
     try:
         print(json.dumps(measure(args)))
     except OvrsError as error:
@@ -68,4 +67,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # that weights are random is no news here
     sys.exit(main())
