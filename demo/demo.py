@@ -51,6 +51,8 @@ EXAMPLES = """examples:
       two sentences, two masks (port.the-ship-at-the-pier.classes.tif), every window by itself; a model of sentences
   %(prog)s --input 'archive/**/*.tif' --preset land_cover --vectors gpkg --min-area 20 --output maps --resume
       an archive, with polygons; what is done already is left out, and interrupted work goes on
+  %(prog)s --input 'archive/**/*.tif' --preset land_cover --quality fast --output maps
+      less work for nearly the same maps; docs/quality.md says what is left out
   %(prog)s --input town.tif --sar town_sar.tif --description "a river town after a flood" --vocab "water,houses" \\
           --config-file mini/tsmnet --compare-modalities
       an image and its SAR partner, and what is said of the scene; a model that reads them; docs/optical_and_sar.md

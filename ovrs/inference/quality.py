@@ -30,7 +30,7 @@ class Limits:
     classes: int
 
 
-# docs/quality.md has what each of them costs and loses, measured; best is what the configuration says.
+# docs/quality.md says what each of them leaves out; best is what the configuration says.
 LIMITS: dict[str, Limits] = {
     "fast": Limits(rotations=1, overlap=0.0, classes=32),
     "balanced": Limits(rotations=2, overlap=0.125, classes=64),
@@ -63,7 +63,7 @@ def lowered(cfg: CfgNode, quality: str, given: Collection[str] = ()) -> dict[str
     return {key: value for key, value in found.items() if key not in given}
 
 
-def in_words(quality: str, lowered: dict[str, Any]) -> str:
-    """A preset and what it lowered, for the tags of maps."""
-    keys = ", ".join(f"{key} {value}" for key, value in lowered.items())
+def in_words(quality: str, less: dict[str, Any]) -> str:
+    """A preset and the keys that it lowered, for the tags of maps."""
+    keys = ", ".join(f"{key} {value}" for key, value in less.items())
     return f"{quality} ({keys})" if keys else quality

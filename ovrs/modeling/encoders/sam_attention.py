@@ -8,7 +8,7 @@ Two differences (the order of sums aside):
   With ``[q, q R_h, q R_w]`` for queries and ``[k, 1 at y', 1 at x']`` for keys that is one scalar product, so attention is the
   plain one, fused, and no map of every pair of tokens is ever written: the only bias that fused attention on GPUs takes.
 
-ViT-L at 384 pixels takes 0.7 times as long for it (docs/performance.md).
+In bf16 a block of ViT-L takes 0.7 times as long for it (docs/performance.md).
 """
 
 from __future__ import annotations
