@@ -1,6 +1,5 @@
 """python -m ovrs.climate: places in, zones out."""
 
-
 import numpy as np
 import pytest
 import rasterio

@@ -1,6 +1,5 @@
 """The blocks of RS-ZeroSeg against plain NumPy references of their equations, and every shortcut against the long way."""
 
-
 import numpy as np
 import pytest
 import torch

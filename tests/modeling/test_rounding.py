@@ -41,4 +41,5 @@ def test_single_precision_is_left_alone():
     model = tiny_aeroseg()
     before = copy.deepcopy(model.state_dict())
     model.round_encoders()
-    assert all(torch.equal(value, before[name]) and value.dtype == before[name].dtype for name, value in model.state_dict().items())
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) and after[name].dtype == value.dtype for name, value in before.items())
