@@ -51,7 +51,8 @@ def lowered(cfg: CfgNode, quality: str, given: Collection[str] = ()) -> dict[str
         raise ConfigError(f"--quality {quality!r}: choose {', '.join(QUALITIES)}")
     if quality == "best":
         return {}
-    limits, found = LIMITS[quality], {}
+    limits = LIMITS[quality]
+    found: dict[str, Any] = {}
     if limits.overlap < cfg.TEST.OVERLAP:
         found["TEST.OVERLAP"] = limits.overlap
     if cfg.MODEL.META_ARCHITECTURE == "AerOSeg":  # no other system turns images, or chooses among names

@@ -70,6 +70,7 @@ class AttentionAwareUpsampling(nn.Module):
     def stage(self, x: Tensor, shared: Tensor) -> Tensor:
         """The classes ``x`` [B, N, C, H, W] with what the guidance adds [B, dim, 2H, 2W] (eq. 11)."""
         first, *rest = self.conv
+        assert isinstance(first, nn.Conv2d)
         large = self.up(x.flatten(0, 1))
         own = F.conv2d(large, first.weight[:, : large.shape[1]], padding=first.padding).unflatten(0, x.shape[:2])
         large = (own + shared.unsqueeze(1)).flatten(0, 1)

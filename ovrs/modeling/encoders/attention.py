@@ -89,8 +89,9 @@ def split_attentions(blocks: nn.ModuleList) -> None:
         if not isinstance(block.attn, nn.MultiheadAttention):
             raise TypeError(f"only plain multi-head attention can be split, not {type(block.attn).__name__}")
         block.attn = SplitAttention.from_fused(block.attn)
-        if type(block.mlp.gelu).__name__ == "QuickGELU":  # of open_clip, which small models do without
-            block.mlp.gelu = QuickGelu()
+        mlp: Any = block.mlp
+        if type(mlp.gelu).__name__ == "QuickGELU":  # of open_clip, which small models do without
+            mlp.gelu = QuickGelu()
 
 
 def residual_block(block: Any, tokens: Tensor, *, causal: bool = False) -> Tensor:
