@@ -217,7 +217,7 @@ def _add_inference(cfg: CfgNode) -> None:
     # Share of a tile that neighbours overlap by, 0 <= OVERLAP < 1.
     cfg.TEST.OVERLAP = 1.0 / 3.0
     # Those of MODEL.VISION_LANGUAGE.ROTATIONS that are read, the first of them included, from the same weights: one in place of
-    # four costs a quarter of the encoder's time (docs/quality.md has what it loses); [] = all. Training reads all. Of AerOSeg.
+    # four costs a quarter of the encoder's time (docs/quality.md); [] = all. Training reads all. Of AerOSeg.
     cfg.TEST.ROTATIONS = []
     # Average the tiles with one view of the whole image at tile size.
     cfg.TEST.GLOBAL_VIEW = True
