@@ -21,7 +21,7 @@ from ovrs.modeling.aeroseg import AerOSeg
 from ovrs.modeling.blocks.class_refinement import EPSILON, ClassRefinement, pool_patches, unpool_patches
 from ovrs.modeling.blocks.spatial_refinement import GuidedWindowAttention, SpatialRefinement
 from ovrs.modeling.blocks.upsampling import AttentionAwareUpsampling, UpsamplingDecoder
-from ovrs.modeling.encoders.attention import residual_block
+from ovrs.modeling.encoders.attention import QuickGelu, residual_block
 from ovrs.modeling.encoders.guidance import SamGuidance
 from ovrs.modeling.encoders.text import ClipText
 
@@ -60,6 +60,14 @@ class PlainClipText(ClipText):
         for block in self.transformer.resblocks:
             x = residual_block(block, x, causal=True)
         return x, numbers.argmax(dim=1)
+
+
+class PlainQuickGelu(QuickGelu):
+    """The activation as it is written, three tensors of its input's size a call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] -> [...]."""
+        return x * torch.sigmoid(1.702 * x)
 
 
 class PlainSamGuidance(SamGuidance):
@@ -155,6 +163,7 @@ class PlainDecoder(UpsamplingDecoder):
 _PLAIN: dict[type[nn.Module], type[nn.Module]] = {
     AerOSeg: PlainAerOSeg,
     ClipText: PlainClipText,
+    QuickGelu: PlainQuickGelu,
     SamGuidance: PlainSamGuidance,
     SpatialRefinement: PlainSpatialRefinement,
     GuidedWindowAttention: PlainWindowAttention,
