@@ -93,8 +93,9 @@ class PlainSpatialRefinement(SpatialRefinement):
 class PlainWindowAttention(GuidedWindowAttention):
     """Queries and keys projected from ``[x, guidance]`` as it stands, and the map of all pairs of tokens."""
 
-    def _project(self, layer: nn.Linear, x: Tensor, guidance: Tensor | None) -> Tensor:
-        return layer(x if guidance is None else torch.cat([x, guidance], dim=-1))
+    def _project(self, x: Tensor, guidance: Tensor | None) -> Tensor:
+        guided = x if guidance is None else torch.cat([x, guidance], dim=-1)
+        return torch.cat([self.q(guided), self.k(guided), self.v(x)], dim=-1)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         pairs = query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1)

@@ -46,8 +46,7 @@ class GuidedWindowAttention(nn.Module):
         # A grid no larger than one window is one window, and there is nothing to shift.
         windows = (self._window(height), self._window(width))
         shifts = (self.shift if known(height > self.window) else 0, self.shift if known(width > self.window) else 0)
-        query, key = (self._project(layer, x, guidance) for layer in (self.q, self.k))
-        parts = self._partition(torch.cat([query, key, self.v(x)], dim=-1), windows, shifts)
+        parts = self._partition(self._project(x, guidance), windows, shifts)
         mask = self._mask(height, width, windows, shifts, x.device)
         mixed = self._attend(*parts, mask)
         return self.proj(self._merge(mixed, x.shape, windows, shifts))
@@ -58,9 +57,14 @@ class GuidedWindowAttention(nn.Module):
     def _window(self, length: int) -> int:
         return self.window if known(length >= self.window) else length
 
-    def _project(self, layer: nn.Linear, x: Tensor, guidance: Tensor | None) -> Tensor:
-        projected = F.linear(x, layer.weight[:, : self.dim], layer.bias)
-        return projected if guidance is None else projected + F.linear(guidance, layer.weight[:, self.dim :])
+    def _project(self, x: Tensor, guidance: Tensor | None) -> Tensor:
+        """Queries, keys and values [B, N, H, W, 3C], in one product."""
+        weight = torch.cat([self.q.weight[:, : self.dim], self.k.weight[:, : self.dim], self.v.weight])
+        projected = F.linear(x, weight, torch.cat([self.q.bias, self.k.bias, self.v.bias]))
+        if guidance is not None:
+            shared = F.linear(guidance, torch.cat([self.q.weight[:, self.dim :], self.k.weight[:, self.dim :]]))
+            projected += F.pad(shared, (0, self.dim))  # values know no guidance
+        return projected
 
     def _partition(self, qkv: Tensor, windows: tuple[int, int], shifts: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """[B, N, H, W, 3C] -> queries, keys and values [B*N, windows*heads, wh*ww, d]."""
