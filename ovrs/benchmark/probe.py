@@ -10,7 +10,6 @@ import torch
 
 from ovrs.benchmark.ceilings import copy_ceiling, product_ceiling
 from ovrs.benchmark.settings import Setting
-from ovrs.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Probe:
         if self.setting.threads:
             torch.set_num_threads(self.setting.threads)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.vocabulary = Vocabulary.from_names(f"thing {number}" for number in range(self.setting.classes))
+        self.vocabulary = self.setting.vocabulary
         self.folder = folder
 
     def run(self) -> Ceilings:

@@ -9,6 +9,8 @@ from typing import Literal
 
 from ovrs.config import load_config
 from ovrs.errors import ConfigError
+from ovrs.vocabulary import Vocabulary
+from ovrs.vocabulary_files import presets
 
 Mode = Literal["inference", "training", "text"]
 Form = Literal["fast", "plain"]
@@ -54,6 +56,13 @@ class Setting:
         if self.rotations is not None:
             keys += ["MODEL.VISION_LANGUAGE.ROTATIONS", str([*range(self.rotations)])]
         return [*keys, *self.options]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """As many names of the ready vocabularies, so that prompts are as long as in use; behind the last, numbered things."""
+        ready = dict.fromkeys(cls.name for preset in presets() for cls in Vocabulary.preset(preset).classes)
+        numbered = (f"thing {number}" for number in itertools.count())
+        return Vocabulary.from_names(itertools.islice(itertools.chain(ready, numbered), self.classes))
 
     @property
     def cell(self) -> Setting:

@@ -15,7 +15,6 @@ from ovrs.modeling.complexity import Operations, Parameters, Work, count_image, 
 from ovrs.modeling.registry import build_model
 from ovrs.modeling.segmentation_model import SegmentationModel
 from ovrs.modeling.stages import StageMeter
-from ovrs.vocabulary import Vocabulary
 
 # What is said of every image, to systems that read that.
 _SAID = "a river town with flat pale roofs, few trees and dry fields between two roads"
@@ -61,7 +60,7 @@ class MeasuredSystem:
             as_plain_form(self.model)
         elif setting.mode == "inference":
             self.model.round_encoders()  # as a segmenter does
-        self.vocabulary = Vocabulary.from_names(f"thing {number}" for number in range(setting.classes))
+        self.vocabulary = setting.vocabulary
         if self.model.reads_descriptions:
             self.vocabulary = self.vocabulary.with_description(_SAID)
         # Systems that read SAR find it behind the colours.

@@ -63,3 +63,9 @@ def test_what_is_compared_takes_turns_and_no_more_than_asked_for_are_in_memory()
 def test_what_cannot_be_measured_is_said_at_once(change, said):
     with pytest.raises(ConfigError, match=said):
         product([AEROSEG], **ONE | change, plain=False)
+
+
+def test_words_are_real_names_as_long_as_there_are_and_never_one_twice():
+    few, many = (Setting("configs/mini/aeroseg.yaml", classes=classes).vocabulary.names for classes in (17, 847))
+    assert few == many[:17] and not any(name.startswith("thing") for name in few)
+    assert len(set(many)) == 847
