@@ -8,16 +8,16 @@ r"""What systems cost: time by stages beside what the machine can do at most, me
 
 Every combination of what is given is measured: configuration, --mode, --size, --batch, --rotations, --classes, --precision. One
 pass is one over square images, its words embedded already. Each setting runs in a process of its own, so that its memory is its
-own; those that are compared (other systems, forms and precisions of the same images and words) take turns, so that their
-ratios are paired, and so do a large product of matrices and a large copy, which are the machine's ceilings. Compare ratios
-rather than seconds between computers. Values of weights change nothing, and are random.
+own; --at-once of them stand ready together and take turns, so that their ratios are paired: above all what is compared, other
+systems, forms and precisions of the same images and words. So do a large product of matrices and a large copy, which are the
+machine's ceilings. Compare ratios rather than seconds between computers. Values of weights change nothing, and are random.
 
 The table, and benchmark.json and table.md in --output, say of each setting:
 
   seconds       median, fastest and slowest of the counted runs; in the JSON also of every stage
   to plain      in multiples of its plain form in single precision: what the peers' public code computes (--plain). Ratios are
                 taken round by round, here and below
-  to the first  of the first system in the same turns; to its encoders: of its image and guidance encoders together
+  to the first  of the first one with the same images and words; to its encoders: of its image and guidance encoders together
   head a class  what is left of the time after the encoders, for each class
   ceiling       share of the product of matrices in the same precision: 2 multiply-adds / seconds / what that product did;
                 in the JSON also of every stage, and the share of the copy: bytes that operators read and write, by themselves

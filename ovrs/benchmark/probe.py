@@ -20,24 +20,23 @@ class Ceilings:
         products: floating-point operations a second of a large product of matrices, by precision; a multiplication and an
             addition are two.
         copy: bytes a second that a large copy reads and writes together.
-        files: seconds to read one image and to write its maps, as the setting's size and classes have it.
+        files: seconds to read one image and to write its maps, by the image's side in pixels and the number of classes.
     """
 
     products: dict[str, float]
     copy: float
-    files: float
+    files: dict[tuple[int, int], float]
 
 
 class Probe:
     """Measures what stands beside the systems of one group; files lie in ``folder``."""
 
     def __init__(self, settings: Sequence[Setting], folder: Path) -> None:
-        self.setting = settings[0]
         self.precisions = list(dict.fromkeys(setting.precision for setting in settings))
-        if self.setting.threads:
-            torch.set_num_threads(self.setting.threads)
+        self.vocabularies = {(setting.size, setting.classes): setting.vocabulary for setting in settings}
+        if settings[0].threads:
+            torch.set_num_threads(settings[0].threads)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.vocabulary = self.setting.vocabulary
         self.folder = folder
 
     def run(self) -> Ceilings:
@@ -45,5 +44,7 @@ class Probe:
         from ovrs.benchmark.scenes import input_and_output  # by itself, for a process that never comes here needs none of it
 
         products = {precision: product_ceiling(precision, self.device) for precision in self.precisions}
-        files = input_and_output(self.folder, self.setting.size, self.vocabulary)
+        files = {
+            (size, classes): input_and_output(self.folder, size, words) for (size, classes), words in self.vocabularies.items()
+        }
         return Ceilings(products, copy_ceiling(self.device), files)

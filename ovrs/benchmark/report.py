@@ -57,13 +57,16 @@ def _processor() -> str:
 def report(costs: Sequence[Cost]) -> list[Figures]:
     """The figures of a group, whose settings took turns."""
     plain = {cost.setting: cost for cost in costs if cost.setting.form == "plain"}
-    return [_figures(cost, plain.get(cost.setting.reference), costs[0]) for cost in costs]
+    first: dict[Setting, Cost] = {}
+    for cost in costs:
+        first.setdefault(cost.setting.cell, cost)
+    return [_figures(cost, plain.get(cost.setting.reference), first[cost.setting.cell]) for cost in costs]
 
 
 def _figures(cost: Cost, plain: Cost | None, first: Cost) -> Figures:
-    """Of one setting; its time also as multiples of its plain form's, and of the first one's."""
-    size, work = cost.size, cost.size.work
-    figures: Figures = {"setting": dataclasses.asdict(cost.setting)}
+    """Of one setting; its time also as multiples of its plain form's, and of the first one's of the same cell."""
+    size, work, setting = cost.size, cost.size.work, cost.setting
+    figures: Figures = {"setting": dataclasses.asdict(setting)}
     if cost.rounds:
         figures |= {
             "seconds": {stage: spread(turn[stage] for turn in cost.rounds) for stage in cost.rounds[0]},
@@ -72,11 +75,11 @@ def _figures(cost: Cost, plain: Cost | None, first: Cost) -> Figures:
             "to_encoders": _to_encoders(cost),
             "head_a_class": _head_a_class(cost),
             "text_once": size.text_once,
-            "files": median(turn.files for turn in cost.ceilings),
-            "share_of_products": _shares(cost, work.products, lambda at: at.products[cost.setting.precision] / 2),
+            "files": median(turn.files[setting.size, setting.classes] for turn in cost.ceilings),
+            "share_of_products": _shares(cost, work.products, lambda at: at.products[setting.precision] / 2),
             "share_of_copy": _shares(cost, work.moved, lambda at: at.copy),
             "ceilings": {
-                "flops": spread(turn.products[cost.setting.precision] for turn in cost.ceilings),
+                "flops": spread(turn.products[setting.precision] for turn in cost.ceilings),
                 "copy": spread(turn.copy for turn in cost.ceilings),
             },
         }

@@ -120,17 +120,19 @@ def product(
 
 
 def groups(settings: Sequence[Setting], most: int) -> list[list[Setting]]:
-    """Those that are compared with each other, together, which is where they take turns; at most ``most`` at a time.
+    """Those that stand ready together and take turns, at most ``most`` at a time.
 
-    The forms and precisions of one system stay together, even if they are more.
+    What is compared comes first: the forms and precisions of one system stay together, even if they are more, and the systems
+    of one cell as far as they fit. Cells that fit beside each other join, so that a slow moment is shared by all their rows.
     """
-    found: list[list[Setting]] = []
+    found: list[list[Setting]] = [[]]
     for cell in dict.fromkeys(setting.cell for setting in settings):
-        found.append([])
         here = [setting for setting in settings if setting.cell == cell]
+        if len(found[-1]) + len(here) > most:
+            found.append([])
         for name in dict.fromkeys(setting.config_file for setting in here):
             system = [setting for setting in here if setting.config_file == name]
-            if found[-1] and len(found[-1]) + len(system) > most:
+            if len(found[-1]) + len(system) > most:
                 found.append([])
             found[-1] += system
-    return found
+    return [group for group in found if group]

@@ -19,4 +19,5 @@ def cost(name="a.yaml", *whole, missed=0.0, ceiling=1e10, **setting):
     if setting.mode == "inference":
         work = Operations(products, moved, 2_100_000_000, {"add": 3}, missed)
     size = Size(PARAMETERS, work, 0.5 if whole else None, 1.25, None)
-    return Cost(setting, size, rounds, [Ceilings({"fp32": ceiling, "bf16": 2 * ceiling}, 1e9, 0.1) for _ in whole])
+    at = Ceilings({"fp32": ceiling, "bf16": 2 * ceiling}, 1e9, {(setting.size, setting.classes): 0.1})
+    return Cost(setting, size, rounds, [at for _ in whole])

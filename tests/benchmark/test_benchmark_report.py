@@ -26,6 +26,12 @@ def test_times_are_medians_and_ratios_are_of_the_same_round():
     assert (first["operations"], first["uncounted"], first["text_once"], first["files"]) == (2.1e9, {"add": 3}, 0.5, 0.1)
 
 
+def test_times_are_beside_the_first_of_the_same_images_and_words():
+    found = report([cost("a.yaml", 1.0), cost("b.yaml", 3.0), cost("a.yaml", 2.0, classes=60), cost("b.yaml", 8.0, classes=60)])
+    assert [figures["to_first"]["median"] for figures in found] == [1, 3, 1, 4]
+    assert [figures["files"] for figures in found] == [0.1] * 4
+
+
 def test_the_plain_form_in_single_precision_is_what_all_precisions_are_compared_with():
     fast, half, plain = report(
         [cost("a.yaml", 1.0, 4.0), cost("a.yaml", 0.5, 1.0, precision="bf16"), cost("a.yaml", 4.0, 8.0, form="plain")]

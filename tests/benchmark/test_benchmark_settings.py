@@ -45,7 +45,8 @@ def test_what_is_compared_takes_turns_and_no_more_than_asked_for_are_in_memory()
         return [Setting(name, 64, classes, form=form) for name in names for form in ("fast", "plain")]
 
     settings = [*of(2, "a", "b"), *of(3, "a", "b")]
-    assert groups(settings, 4) == [of(2, "a", "b"), of(3, "a", "b")]
+    assert groups(settings, 4) == groups(settings, 7) == [of(2, "a", "b"), of(3, "a", "b")]
+    assert groups(settings, 8) == [settings]  # cells that fit beside each other join
     one_by_one = [of(2, "a"), of(2, "b"), of(3, "a"), of(3, "b")]
     assert groups(settings, 3) == groups(settings, 1) == one_by_one  # the forms of a system stay together
 
