@@ -51,15 +51,15 @@ class PlainAerOSeg(AerOSeg):
 
 
 class PlainClipText(ClipText):
-    """All 77 tokens of every prompt."""
+    """All 77 tokens of every prompt, through all blocks."""
 
-    def _hidden(self, numbers: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _encode(self, numbers: Tensor, context: Tensor | None) -> Tensor:
         if context is not None:
             raise ConfigError("prompts with learned context have no plain form")
         x = self.token_embedding(numbers) + self.positional_embedding
         for block in self.transformer.resblocks:
             x = residual_block(block, x, causal=True)
-        return x, numbers.argmax(dim=1)
+        return self.ln_final(x)[torch.arange(len(x), device=x.device), numbers.argmax(dim=1)] @ self.text_projection
 
 
 class PlainQuickGelu(QuickGelu):

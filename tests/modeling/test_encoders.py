@@ -1,5 +1,7 @@
 """The encoders against the libraries that own them, and against CAT-Seg's dense path spelled out."""
 
+from copy import deepcopy
+
 import numpy as np
 import open_clip
 import pytest
@@ -44,14 +46,27 @@ def test_the_global_embedding_is_open_clip_s(clip):
         close(ours.global_embedding(image), theirs.encode_image(image))
 
 
-def test_text_cut_to_its_longest_prompt_is_open_clip_s_with_all_77_tokens(clip):
+def test_text_cut_to_its_longest_prompt_is_open_clip_s_with_all_77_tokens(clip, monkeypatch):
     theirs, ours = clip
     prompts = [["A satellite image of a ship", "a ship"], ["A satellite image of a ground track field", "sea"]]
     with torch.no_grad():
         expected = theirs.encode_text(open_clip.get_tokenizer("ViT-B-16")([p for row in prompts for p in row]))
         close(ours.text(prompts), expected.view(2, 2, -1))
-        ours.text_tower.batch_size = 1
+        monkeypatch.setattr(ours.text_tower, "batch_size", 1)
         close(ours.text(prompts), expected.view(2, 2, -1))
+
+
+def test_the_last_block_of_text_is_computed_at_the_end_token_alone_and_learns_as_the_whole_one(clip):
+    theirs, tower = (deepcopy(part).requires_grad_(True).double() for part in (clip[0], clip[1].text_tower))
+    prompts, seen = ["A satellite image of a ship", "sea"], []
+    tower.transformer.resblocks[-1].mlp.register_forward_hook(lambda _, given, __: seen.append(given[0].shape))
+    tower(prompts).square().sum().backward()
+    assert seen == [(2, 32)]
+    theirs.encode_text(open_clip.get_tokenizer("ViT-B-16")(prompts)).square().sum().backward()
+    for part in ("token_embedding.weight", "transformer.resblocks.1.ln_1.weight", "transformer.resblocks.0.mlp.c_fc.weight"):
+        expected = theirs.get_parameter(part).grad
+        assert expected.abs().max() > 1e-3
+        close(tower.get_parameter(part).grad, expected)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 24)])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ovrs.errors import ConfigError
-from ovrs.modeling.encoders.attention import residual_block, split_attentions
+from ovrs.modeling.encoders.attention import causal_block_at, residual_block, split_attentions
 from ovrs.modeling.encoders.minilm import MiniLm
 from ovrs.modeling.encoders.text_tokens import TextTokens
 
@@ -63,6 +63,7 @@ class ClipText(nn.Module):
         What is behind the 77 tokens of CLIP is cut off.
         """
         x, end = self._hidden(self._numbers(texts), None)
+        x = residual_block(self.transformer.resblocks[-1], x, causal=True)
         tokens = self.ln_final(x) @ self.text_projection
         mask = torch.arange(x.shape[1], device=x.device) <= end[:, None]
         return TextTokens(tokens, mask, tokens[torch.arange(len(x), device=x.device), end])
@@ -75,18 +76,18 @@ class ClipText(nn.Module):
 
     def _encode(self, numbers: Tensor, context: Tensor | None) -> Tensor:
         x, end = self._hidden(numbers, context)
-        x = self.ln_final(x[torch.arange(len(x), device=x.device), end])
-        return x @ self.text_projection
+        x = causal_block_at(self.transformer.resblocks[-1], x, end)  # of the last block nothing else is looked at
+        return self.ln_final(x) @ self.text_projection
 
     def _hidden(self, numbers: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Hidden states [N, L, width] of token numbers [N, .], and where the end token of each is [N]."""
+        """Hidden states before the last block [N, L, width] of token numbers [N, .], and where the end token of each is [N]."""
         end = numbers.argmax(dim=1)  # the end token has the largest id
         x = self.token_embedding(numbers[:, : int(end.max()) + 1])
         if context is not None:
             end = end + len(context)
             x = torch.cat([x[:, :1], context.to(x.dtype).expand(len(x), -1, -1), x[:, 1:]], dim=1)
         x = x + self.positional_embedding[: x.shape[1]]
-        for block in self.transformer.resblocks:
+        for block in self.transformer.resblocks[:-1]:
             x = residual_block(block, x, causal=True)
         return x, end
 
