@@ -37,8 +37,8 @@ def _add_model(cfg: CfgNode) -> None:
     model.PROMPTS = "remote_sensing"
     # Side in pixels to which every view is squeezed before the encoders (CAT-Seg's 384); 0 keeps the image's own size.
     model.FIXED_SIZE = 0
-    # Classes computed at a time where classes do not meet; bounds memory, changes nothing else.
-    model.CLASS_CHUNK = 32
+    # Classes computed at a time where classes do not meet, at most; bounds memory, changes nothing else but the time.
+    model.CLASS_CHUNK = 20
     # Above this many rows only the best matching ones of an image are aggregated, the others score 0; 0 = no limit. Of
     # AerOSeg; RS-ZeroSeg scores every row (in its heads carh and cosine classes never meet, in its decoder all do).
     model.MAX_CLASSES = 256

@@ -54,7 +54,7 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         vocabulary: used for inputs that name none.
         precision: fp32, bf16 or fp16 autocast of the forward pass.
         fixed_size: side to which every view is squeezed (CAT-Seg); 0 keeps sizes.
-        class_chunk: classes computed at a time where classes do not meet.
+        class_chunk: classes computed at a time where classes do not meet, at most.
         inference: how images are read in evaluation.
     """
 
@@ -74,7 +74,7 @@ class SegmentationModel(nn.Module, ABC, Generic[Words]):
         vocabulary: Vocabulary | None = None,
         precision: str = "fp32",
         fixed_size: int = 0,
-        class_chunk: int = 32,
+        class_chunk: int = 20,
         inference: InferenceSettings | None = None,
     ) -> None:
         super().__init__()

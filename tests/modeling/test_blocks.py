@@ -273,6 +273,14 @@ def test_map_classes_cuts_only_where_no_gradient_is_wanted():
     assert sizes == [2, 2, 1, 5]
 
 
+@pytest.mark.parametrize(("classes", "chunk", "parts"), [(9, 4, [3, 3, 3]), (21, 20, [11, 10]), (20, 20, [20]), (5, 0, [5])])
+def test_map_classes_leaves_no_small_rest(classes, chunk, parts):
+    sizes = []
+    with torch.no_grad():
+        map_classes(lambda part: (sizes.append(part.shape[1]), part)[1], torch.zeros(1, classes), chunk)
+    assert sizes == parts
+
+
 def test_sums_over_classes_stay_in_single_precision_under_autocast():
     block = randomize(ClassRefinement(dim=16, text_dim=6, heads=2, padding=256))
     phi, text = torch.randn(1, 5, 2, 2, 16), torch.randn(1, 5, 6)
