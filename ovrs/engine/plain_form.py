@@ -53,9 +53,14 @@ class PlainAerOSeg(AerOSeg):
 class PlainClipText(ClipText):
     """All 77 tokens of every prompt, through all blocks."""
 
-    def _encode(self, numbers: Tensor, context: Tensor | None) -> Tensor:
+    def forward(self, texts: Sequence[str], context: Tensor | None = None) -> Tensor:
+        """See :class:`ClipText`."""
         if context is not None:
             raise ConfigError("prompts with learned context have no plain form")
+        numbers = self._numbers(texts).to(self.positional_embedding.device)
+        return torch.cat([self._whole(part) for part in numbers.split(256)])
+
+    def _whole(self, numbers: Tensor) -> Tensor:
         x = self.token_embedding(numbers) + self.positional_embedding
         for block in self.transformer.resblocks:
             x = residual_block(block, x, causal=True)

@@ -52,21 +52,38 @@ def test_text_cut_to_its_longest_prompt_is_open_clip_s_with_all_77_tokens(clip, 
     with torch.no_grad():
         expected = theirs.encode_text(open_clip.get_tokenizer("ViT-B-16")([p for row in prompts for p in row]))
         close(ours.text(prompts), expected.view(2, 2, -1))
-        monkeypatch.setattr(ours.text_tower, "batch_size", 1)
+        monkeypatch.setattr(ours.text_tower, "batch_tokens", 1)
         close(ours.text(prompts), expected.view(2, 2, -1))
 
 
-def test_the_last_block_of_text_is_computed_at_the_end_token_alone_and_learns_as_the_whole_one(clip):
+def test_text_is_computed_once_a_beginning_and_learns_as_if_it_were_not(clip):
     theirs, tower = (deepcopy(part).requires_grad_(True).double() for part in (clip[0], clip[1].text_tower))
-    prompts, seen = ["A satellite image of a ship", "sea"], []
-    tower.transformer.resblocks[-1].mlp.register_forward_hook(lambda _, given, __: seen.append(given[0].shape))
+    prompts, seen = ["A satellite image of a ship", "sea", "A satellite image of a bridge"], []
+    for block in tower.transformer.resblocks:
+        block.mlp.register_forward_hook(lambda _, given, __: seen.append(given[0].shape))
     tower(prompts).square().sum().backward()
-    assert seen == [(2, 32)]
+    # Start, five words, ship and end; sea and end; bridge and end. Of the last block, the three ends.
+    assert seen == [(1, 12, 32), (1, 3, 32)]
     theirs.encode_text(open_clip.get_tokenizer("ViT-B-16")(prompts)).square().sum().backward()
     for part in ("token_embedding.weight", "transformer.resblocks.1.ln_1.weight", "transformer.resblocks.0.mlp.c_fc.weight"):
         expected = theirs.get_parameter(part).grad
         assert expected.abs().max() > 1e-3
         close(tower.get_parameter(part).grad, expected)
+
+
+def test_tokens_of_text_are_those_of_77_padded_to_the_longest(clip, monkeypatch):
+    theirs, ours = clip
+    prompts = ["A satellite image of a ground track field", "sea", "A satellite image"]
+    with torch.no_grad():
+        numbers = open_clip.get_tokenizer("ViT-B-16")(prompts)
+        hidden = theirs.transformer(theirs.token_embedding(numbers) + theirs.positional_embedding, attn_mask=theirs.attn_mask)
+        expected = theirs.ln_final(hidden) @ theirs.text_projection
+        for most in (1024, 8):
+            monkeypatch.setattr(ours.text_tower, "batch_tokens", most)
+            found = ours.text_tower.read(prompts)
+            assert found.mask.sum(dim=1).tolist() == [10, 3, 5] and found.tokens.shape[:2] == (3, 10)
+            close(found.tokens[found.mask], expected[:, :10][found.mask])
+            close(found.pooled, theirs.encode_text(numbers))
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 24)])

@@ -47,7 +47,7 @@ class SplitAttention(nn.Module):
     def forward(self, x: Tensor, *, causal: bool = False, query: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Attention of ``query`` [B, Q, C] to ``x`` [B, L, C], which is its own query where none is given.
 
-        ``causal`` lets a token see only itself and those before it; ``mask`` [B, 1, Q, L] is added to the scores.
+        ``causal`` lets a token see only itself and those before it; ``mask`` [Q, L] is added to the scores.
         """
         sources = (x if query is None else query, x, x)
         weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
@@ -94,18 +94,14 @@ def split_attentions(blocks: nn.ModuleList) -> None:
             mlp.gelu = QuickGelu()
 
 
-def residual_block(block: Any, tokens: Tensor, *, causal: bool = False) -> Tensor:
+def residual_block(block: Any, tokens: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
     """One open_clip residual block whose attention is a :class:`SplitAttention`, on ``tokens`` [B, L, C]."""
-    tokens = tokens + block.ls_1(block.attn(block.ln_1(tokens), causal=causal))
+    tokens = tokens + block.ls_1(block.attn(block.ln_1(tokens), causal=causal, mask=mask))
     return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
 
-def causal_block_at(block: Any, tokens: Tensor, at: Tensor) -> Tensor:
-    """As :func:`residual_block` with ``causal``, at token ``at`` [B] of each sequence alone -> [B, C]; no other is computed."""
-    here = torch.arange(len(tokens), device=at.device), at
-    behind = torch.arange(tokens.shape[1], device=at.device) > at[:, None]
-    mask = tokens.new_zeros(behind.shape).masked_fill(behind, -torch.inf)
+def residual_block_at(block: Any, tokens: Tensor, at: Tensor, *, mask: Tensor) -> Tensor:
+    """As :func:`residual_block`, of the tokens ``at`` [Q] alone, for which ``mask`` is -> [B, Q, C]; no other is computed."""
     normed = block.ln_1(tokens)
-    heard = block.attn(normed, query=normed[here][:, None], mask=mask[:, None, None])
-    own = tokens[here] + block.ls_1(heard[:, 0])
+    own = tokens[:, at] + block.ls_1(block.attn(normed, query=normed[:, at], mask=mask))
     return own + block.ls_2(block.mlp(block.ln_2(own)))
