@@ -70,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--plain", action="store_true", help="measure AerOSeg, OVRS and CAT-Seg in their plain form, too")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
     parser.add_argument("--runs", type=int, default=3, help="counted runs after one that warms up; 0 times nothing")
-    parser.add_argument("--at-once", type=int, default=6, metavar="N", help="models in memory at a time, at most; default: 6")
+    parser.add_argument(
+        "--at-once", type=int, default=6, metavar="N", help="models in memory at a time, at most, each 1 to 5 GiB; default: 6"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of benchmark.json, table.md and the picture")
     parser.add_argument(
         "--compare", type=Path, metavar="FILE", help="benchmark.json of an earlier run; prints ratios, new to old"
