@@ -77,9 +77,8 @@ class ClipText(nn.Module):
             nodes = (self.ln_final(x) @ self.text_projection)[0]
             tokens.append(F.pad(nodes[tree.paths], (0, 0, 0, longest - tree.paths.shape[1])))
             pooled.append(nodes[tree.ends])
-        lengths = torch.tensor([len(row) for row in rows], device=nodes.device)
-        mask = torch.arange(longest, device=nodes.device) < lengths[:, None]
-        return TextTokens(torch.cat(tokens), mask, torch.cat(pooled))
+        mask = torch.arange(longest) < torch.tensor([len(row) for row in rows])[:, None]
+        return TextTokens(torch.cat(tokens), mask.to(self.positional_embedding.device), torch.cat(pooled))
 
     def _numbers(self, texts: Sequence[str], beside: int = 0) -> Tensor:
         """Token numbers [len(texts), 77], or as many fewer as stand ``beside``."""
