@@ -62,8 +62,9 @@ class PlainClipText(ClipText):
 
     def _whole(self, numbers: Tensor) -> Tensor:
         x = self.token_embedding(numbers) + self.positional_embedding
+        causal = torch.full((x.shape[1], x.shape[1]), -torch.inf, device=x.device).triu(1)
         for block in self.transformer.resblocks:
-            x = residual_block(block, x, causal=True)
+            x = residual_block(block, x, mask=causal)
         return self.ln_final(x)[torch.arange(len(x), device=x.device), numbers.argmax(dim=1)] @ self.text_projection
 
 

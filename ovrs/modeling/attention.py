@@ -15,7 +15,6 @@ def attend(
     value: Tensor,
     *,
     mask: Tensor | None = None,
-    causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
     """softmax(scale q k' + mask) v for [B, heads, L, d]; ``mask`` is added and may broadcast; None scales by 1 / sqrt(d).
@@ -29,4 +28,4 @@ def attend(
     if mask is not None:
         mask = mask.to(query.dtype)
     with without_autocast(query.device.type):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal, scale=scale).to(dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale).to(dtype)

@@ -44,10 +44,10 @@ class SplitAttention(nn.Module):
         """The same attention as ``attention``, sharing no storage with it."""
         return cls.of(attention.num_heads, attention.in_proj_weight, attention.in_proj_bias, attention.out_proj)
 
-    def forward(self, x: Tensor, *, causal: bool = False, query: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *, query: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Attention of ``query`` [B, Q, C] to ``x`` [B, L, C], which is its own query where none is given.
 
-        ``causal`` lets a token see only itself and those before it; ``mask`` [Q, L] is added to the scores.
+        ``mask`` [Q, L] is added to the scores.
         """
         sources = (x if query is None else query, x, x)
         weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
@@ -55,7 +55,7 @@ class SplitAttention(nn.Module):
             F.linear(tokens, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for tokens, weight, bias in zip(sources, weights, self.in_proj_bias.chunk(3), strict=True)
         ]
-        return self.out_proj(attend(*heads, mask=mask, causal=causal).transpose(1, 2).flatten(2))
+        return self.out_proj(attend(*heads, mask=mask).transpose(1, 2).flatten(2))
 
     def value(self, x: Tensor) -> Tensor:
         """What every token of ``x`` [B, L, C] would give if it attended to itself alone: ``out_proj(v_proj(x))``."""
@@ -94,9 +94,9 @@ def split_attentions(blocks: nn.ModuleList) -> None:
             mlp.gelu = QuickGelu()
 
 
-def residual_block(block: Any, tokens: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
+def residual_block(block: Any, tokens: Tensor, *, mask: Tensor | None = None) -> Tensor:
     """One open_clip residual block whose attention is a :class:`SplitAttention`, on ``tokens`` [B, L, C]."""
-    tokens = tokens + block.ls_1(block.attn(block.ln_1(tokens), causal=causal, mask=mask))
+    tokens = tokens + block.ls_1(block.attn(block.ln_1(tokens), mask=mask))
     return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
 
